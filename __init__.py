@@ -1,0 +1,88 @@
+"""LatentVLM: ask documents questions.
+
+    import latentvlm
+
+    vlm = latentvlm.load()
+    print(vlm.ask("What is the total?", "invoice.png").text)
+
+Importing this package imports nothing else of it, and no torch: every name below is looked up
+when it is first used, so `latentvlm --help` answers at once and the checkout may have any name.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import (
+        BackendError,
+        CheckpointError,
+        ConfigError,
+        DataError,
+        FusionError,
+        InputError,
+        LatentVLMError,
+        MediaError,
+        MissingDependencyError,
+        PromptError,
+    )
+    from .vlm.api import VLM, Answer, load
+    from .vlm.generate import GenerationConfig, Timing, Usage
+
+    __version__: str
+
+# Public name -> the module that defines it.
+_HOME = {
+    "Answer": ".vlm.api",
+    "BackendError": ".errors",
+    "CheckpointError": ".errors",
+    "ConfigError": ".errors",
+    "DataError": ".errors",
+    "FusionError": ".errors",
+    "GenerationConfig": ".vlm.generate",
+    "InputError": ".errors",
+    "LatentVLMError": ".errors",
+    "MediaError": ".errors",
+    "MissingDependencyError": ".errors",
+    "PromptError": ".errors",
+    "Timing": ".vlm.generate",
+    "Usage": ".vlm.generate",
+    "VLM": ".vlm.api",
+    "load": ".vlm.api",
+}
+
+__all__ = [
+    "VLM",
+    "Answer",
+    "BackendError",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "FusionError",
+    "GenerationConfig",
+    "InputError",
+    "LatentVLMError",
+    "MediaError",
+    "MissingDependencyError",
+    "PromptError",
+    "Timing",
+    "Usage",
+    "__version__",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("latentvlm")
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

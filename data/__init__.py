@@ -1,0 +1,1 @@
+"""From files to model inputs: media, chat, processor, shards, packing, synthetic documents."""

@@ -1,0 +1,1 @@
+"""Opening pictures and PDF pages, with limits."""

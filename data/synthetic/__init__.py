@@ -1,0 +1,1 @@
+"""Documents drawn by rule, with the questions one can ask of them."""

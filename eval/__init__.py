@@ -1,0 +1,1 @@
+"""Metrics, benchmarks and speed: what a model is measured with."""

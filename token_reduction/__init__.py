@@ -1,0 +1,1 @@
+"""How many visual tokens an image costs, and how they are merged."""

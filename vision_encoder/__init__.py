@@ -1,0 +1,1 @@
+"""Vision transformers behind one protocol."""

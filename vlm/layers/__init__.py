@@ -1,0 +1,1 @@
+"""One mixer of the language model in each file."""
