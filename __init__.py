@@ -51,7 +51,6 @@ _HOME = {
 }
 
 __all__ = [
-    "VLM",
     "Answer",
     "BackendError",
     "CheckpointError",
@@ -66,6 +65,7 @@ __all__ = [
     "PromptError",
     "Timing",
     "Usage",
+    "VLM",
     "__version__",
     "load",
 ]
