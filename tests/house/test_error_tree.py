@@ -3,8 +3,9 @@
 import re
 import sys
 
-import latentvlm
 import pytest
+
+import latentvlm
 from latentvlm import errors
 
 ROW = re.compile(r"^    (?P<indent>[\u2500-\u257f ]*)(?P<name>\w+Error)(?: \((?P<mixin>\w+)\))?")

@@ -1,4 +1,4 @@
-"""app -> eval -> vlm -> data -> token_reduction, and vlm -> vision_encoder: read from the sources."""
+"""app -> eval -> vlm -> data -> token_reduction; vlm -> vision_encoder: read from the sources."""
 
 import ast
 import sys

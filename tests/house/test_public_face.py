@@ -4,8 +4,9 @@ import subprocess
 import sys
 from importlib.metadata import version
 
-import latentvlm
 import pytest
+
+import latentvlm
 
 
 def test_all_is_sorted_and_is_the_table() -> None:

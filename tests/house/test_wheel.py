@@ -1,7 +1,6 @@
 """The wheel holds the package, whole, and nothing else."""
 
 import subprocess
-import sys
 import tomllib
 import zipfile
 from pathlib import Path
