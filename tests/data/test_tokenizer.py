@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from latentvlm.data.tokenizer import CONTROL_TOKENS, train_tokenizer
 from latentvlm.errors import ConfigError
 
