@@ -1,0 +1,62 @@
+"""The command line. Each command is a file in `commands/`; torch is imported once one runs."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ..errors import LatentVLMError
+from .commands.ask import ask
+from .commands.chat import chat
+
+app = typer.Typer(
+    help="Ask documents questions; train and measure the models that answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"latentvlm {version('latentvlm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+for command in (ask, chat):
+    app.command()(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits: 0 done, 2 bad input (one sentence), 1 anything else.
+
+    With LATENTVLM_TRACEBACK=1 in the environment an error shows where it came from.
+    """
+    try:
+        app(arguments)
+    except Exception as error:
+        if os.environ.get("LATENTVLM_TRACEBACK") == "1":
+            raise
+        if isinstance(error, LatentVLMError):
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        print(
+            f"error: {type(error).__name__}: {error} "
+            "(unexpected; LATENTVLM_TRACEBACK=1 shows where it happened)",
+            file=sys.stderr,
+        )
+        sys.exit(1)

@@ -1,0 +1,38 @@
+"""`latentvlm ask FILE [FILE ...] QUESTION`: one question, one answer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import MediaOptions, ModelOptions, SamplingOptions, expand_options
+from ..output import show_counts, show_json, show_pieces
+
+
+@expand_options
+def ask(
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE... QUESTION", help="Pictures and PDFs, then the question."),
+    ],
+    media: MediaOptions,
+    model: ModelOptions,
+    sampling: SamplingOptions,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of text.")
+    ] = False,
+) -> None:
+    """Ask a question about pictures or PDF pages."""
+    *files, question = words
+    if not files:
+        raise typer.BadParameter("Say at least one file, then the question.")
+    if Path(question).is_file():
+        raise typer.BadParameter(f"The question comes last, and {question!r} is a file.")
+    vlm, generation = model.load(), sampling.generation()
+    arguments = media.arguments()
+    if json:
+        show_json(vlm.ask(question, *files, generation=generation, **arguments))
+        return
+    stream = vlm.stream(question, *files, generation=generation, **arguments)
+    show_pieces(stream)
+    show_counts(stream.answer)

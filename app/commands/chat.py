@@ -1,0 +1,54 @@
+"""`latentvlm chat FILE...`: several questions about the same pages, one after another."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from ...errors import LatentVLMError
+from ..options import MediaOptions, ModelOptions, SamplingOptions, expand_options
+from ..output import show_counts, show_json, show_pieces
+
+
+@expand_options
+def chat(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Pictures and PDFs.")],
+    media: MediaOptions,
+    model: ModelOptions,
+    sampling: SamplingOptions,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each answer.")
+    ] = False,
+) -> None:
+    """Talk about pictures or PDF pages; an empty line or end of input ends it."""
+    vlm, generation = model.load(), sampling.generation()
+    arguments = media.arguments()
+    pages: list[dict[str, Any]] = [{"type": "image", "image": file} for file in files]
+    turns: list[dict[str, Any]] = []
+    while question := read_question():
+        text = {"type": "text", "text": question}
+        # The pages belong to the first question; later ones refer back to them.
+        turn = {"role": "user", "content": [text] if turns else [*pages, text]}
+        try:
+            stream = vlm.stream_chat([*turns, turn], generation=generation, **arguments)
+            if json:
+                for _ in stream:
+                    pass
+                show_json(stream.answer)
+            else:
+                show_pieces(stream)
+                show_counts(stream.answer)
+        except LatentVLMError as error:
+            if not turns:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        turns += [turn, {"role": "assistant", "content": stream.answer.text}]
+
+
+def read_question() -> str:
+    """The next line, or nothing when there is none."""
+    try:
+        return input("> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return ""

@@ -1,0 +1,125 @@
+"""Options that several commands share, declared once as dataclasses.
+
+`expand_options` turns a parameter annotated with one of these classes into one command line
+option per field, and hands the command the filled-in object.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..vlm.api import VLM
+    from ..vlm.generate import GenerationConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MediaOptions:
+    """Which pages are read, and how finely they are drawn."""
+
+    pages: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Pages to read, such as 1,3-5 (all).")
+    ] = None
+    dpi: Annotated[
+        float | None, typer.Option(help="Dots per inch at which PDF pages are drawn.")
+    ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What was given, as keyword arguments of `VLM.ask`."""
+        return {"pages": self.pages, "dpi": self.dpi}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model answers, and where it runs."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Checkpoint folder (the model in the package)."),
+    ] = None
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps (the best there is).")
+    ] = None
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16 (what suits the device).")
+    ] = None
+
+    def load(self) -> "VLM":
+        """Reads the checkpoint; this is where torch is first imported."""
+        from ..vlm.api import load
+
+        return load(self.model, device=self.device, dtype=self.dtype)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """How the next token is chosen, and when an answer ends."""
+
+    max_tokens: Annotated[int | None, typer.Option(help="Longest answer, in tokens.")] = None
+    temperature: Annotated[
+        float | None, typer.Option(help="0 always takes the likeliest token.")
+    ] = None
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the likeliest tokens of this total probability.")
+    ] = None
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from this many of the likeliest tokens.")
+    ] = None
+    min_p: Annotated[
+        float | None,
+        typer.Option(help="Leave out tokens below this share of the likeliest one's probability."),
+    ] = None
+    repetition_penalty: Annotated[
+        float | None, typer.Option(help="Above 1, tokens already used become less likely.")
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same answer.")] = None
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Text that ends the answer; may be given again.")
+    ] = None
+
+    def generation(self) -> "GenerationConfig":
+        """The library's defaults, with what was given in their place."""
+        from ..vlm.generate import GenerationConfig
+
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if "stop" in given:
+            given["stop"] = tuple(given["stop"])
+        return GenerationConfig(**given)
+
+
+def expand_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replaces each parameter that is an options class by that class's fields."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind = parameter.annotation
+        if not dataclasses.is_dataclass(kind):
+            # By keyword, as typer calls: then the order of those with a default is free.
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[name] = kind
+        parameters += [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=field.type,
+            )
+            for field in dataclasses.fields(kind)
+        ]
+
+    def expanded(**values: Any) -> None:
+        filled = {
+            name: kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+            for name, kind in groups.items()
+        }
+        command(**values, **filled)
+
+    expanded.__name__, expanded.__doc__ = command.__name__, command.__doc__
+    # typer reads both of these to find its options.
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {each.name: each.annotation for each in parameters}
+    return expanded

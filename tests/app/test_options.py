@@ -1,0 +1,59 @@
+"""Options that several commands share reach each command filled in."""
+
+import dataclasses
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from latentvlm.app.options import MediaOptions, SamplingOptions, expand_options
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sizes:
+    width: Annotated[int, typer.Option(help="Across.")] = 3
+    names: Annotated[list[str] | None, typer.Option()] = None
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    @expand_options
+    def show(word: str, sizes: Sizes, loud: bool = False) -> None:
+        """Shows."""
+        print(word, sizes.width, sizes.names, loud)
+
+    result = CliRunner().invoke(app, arguments)
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("a",), "a 3 None False"),
+        (("a", "--width", "5", "--loud"), "a 5 None True"),
+        (("--names", "x", "--names", "y", "a"), "a 3 ['x', 'y'] False"),
+    ],
+)
+def test_a_group_of_options_reaches_the_command(arguments: tuple[str, ...], shown: str) -> None:
+    assert run(*arguments) == (0, shown + "\n")
+
+
+def test_a_wrong_value_is_refused_before_the_command_runs() -> None:
+    code, output = run("a", "--width", "wide")
+    assert code == 2
+    assert "--width" in output
+
+
+def test_what_was_not_given_keeps_the_default_of_the_library() -> None:
+    from latentvlm.vlm.generate import GenerationConfig
+
+    assert SamplingOptions().generation() == GenerationConfig()
+    given = SamplingOptions(max_tokens=7, temperature=0.5, stop=["x"]).generation()
+    assert given == GenerationConfig(max_tokens=7, temperature=0.5, stop=("x",))
+
+
+def test_pages_travel_as_they_were_written() -> None:
+    assert MediaOptions(pages="1,3-5").arguments() == {"pages": "1,3-5", "dpi": None}
