@@ -1,0 +1,68 @@
+"""The settings of the generator."""
+
+from dataclasses import dataclass
+
+from ...errors import ConfigError
+from .fonts import HELDOUT_FONTS, TRAIN_FONTS, get_font
+
+LEVELS = ("glyphs", "line", "lines", "small", "page")
+SPLITS = ("train", "heldout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """What to draw; with a seed it determines a document entirely.
+
+    Attributes:
+        level: "glyphs" (a square full of short runs, for warming the tower up), "line" (one
+            line), "lines" (two or three), "small" (up to six), "page" (whole documents).
+        split: "train" or "heldout": chooses fonts, words, values, templates and phrasings.
+        fonts: names of fonts to use; empty means all fonts of the split.
+        font_sizes: smallest and largest size of type, in pixels per em.
+        noise: 0 draws crisp pages, 1 the worst scans.
+        max_lines: the most lines of a document; 0 means the level's own limit.
+        glyph_sides: smallest and largest side of a picture of level "glyphs", in pixels.
+        aligned_share: share of documents whose sides are multiples of `side_multiple`.
+        side_multiple: pixels of one visual token (patch of 8, merged 2 x 2).
+        max_questions: the most questions a document carries.
+        templates: names of templates to use; empty means all of the split and level.
+    """
+
+    level: str = "line"
+    split: str = "train"
+    fonts: tuple[str, ...] = ()
+    font_sizes: tuple[int, int] = (12, 20)
+    noise: float = 0.0
+    max_lines: int = 0
+    glyph_sides: tuple[int, int] = (128, 256)
+    aligned_share: float = 0.7
+    side_multiple: int = 16
+    max_questions: int = 6
+    templates: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ConfigError(f"level is {self.level!r}; it must be one of {', '.join(LEVELS)}.")
+        if self.split not in SPLITS:
+            raise ConfigError(f"split is {self.split!r}; it must be one of {', '.join(SPLITS)}.")
+        for name in self.fonts:
+            get_font(name)
+        low, high = self.font_sizes
+        if not 6 <= low <= high <= 96:
+            raise ConfigError(f"font_sizes is {self.font_sizes}; it must rise within 6 to 96.")
+        if not 0.0 <= self.noise <= 1.0:
+            raise ConfigError(f"noise is {self.noise}; it must be from 0 to 1.")
+        if not 0.0 <= self.aligned_share <= 1.0:
+            raise ConfigError(f"aligned_share is {self.aligned_share}; it must be from 0 to 1.")
+        low, high = self.glyph_sides
+        if not 32 <= low <= high <= 4096:
+            raise ConfigError(f"glyph_sides is {self.glyph_sides}; it must rise within 32 to 4096.")
+        if self.side_multiple < 1:
+            raise ConfigError(f"side_multiple is {self.side_multiple}; it must be at least 1.")
+        if self.max_lines < 0 or self.max_questions < 1:
+            raise ConfigError("max_lines must be at least 0 and max_questions at least 1.")
+
+    @property
+    def font_names(self) -> tuple[str, ...]:
+        """The fonts in use."""
+        return self.fonts or (TRAIN_FONTS if self.split == "train" else HELDOUT_FONTS)

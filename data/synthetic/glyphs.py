@@ -1,0 +1,135 @@
+"""Glyph bitmaps, rendered once and kept: drawing a line is then pasting small arrays.
+
+Positions are whole numbers throughout (advances in 1/2048 em, pens in quarter pixels), so a line
+is the same on every machine. No kerning.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .fonts import get_font
+from .text import CHARSET
+
+_UNITS = 2048  # advances are measured at this size, where rounding to a pixel costs nothing
+PHASES = 4  # sub-pixel positions of a glyph
+
+
+class Glyph(NamedTuple):
+    """Coverage of one character: `alpha` uint8 `(h, w)`, placed at pen + left, baseline + top."""
+
+    alpha: np.ndarray
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class PlacedText(NamedTuple):
+    """One run of text laid out from pen 0 on baseline 0.
+
+    `glyphs` holds (character, x of the pen in pixels, glyph); the four edges bound the ink.
+    """
+
+    glyphs: list[tuple[str, int, Glyph]]
+    advance: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@lru_cache(maxsize=64)
+def _advances(font_name: str) -> dict[str, int]:
+    font = ImageFont.truetype(
+        str(get_font(font_name).path), _UNITS, layout_engine=ImageFont.Layout.BASIC
+    )
+    return {char: round(font.getlength(char)) for char in CHARSET}
+
+
+@lru_cache(maxsize=64)
+def x_height_units(font_name: str) -> int:
+    """Height of the letter x, in 1/2048 em."""
+    font = ImageFont.truetype(
+        str(get_font(font_name).path), _UNITS, layout_engine=ImageFont.Layout.BASIC
+    )
+    return -int(font.getbbox("x", anchor="ls")[1])
+
+
+class GlyphSet:
+    """The glyphs of one font at one size, rendered as they are first needed."""
+
+    def __init__(self, font_name: str, size: int):
+        self.font_name = font_name
+        self.size = size
+        self._font = ImageFont.truetype(
+            str(get_font(font_name).path), size, layout_engine=ImageFont.Layout.BASIC
+        )
+        self._advances = _advances(font_name)
+        self._cache: dict[tuple[str, int], Glyph | None] = {}
+        self.x_height = x_height_units(font_name) * size / _UNITS
+        # Extents over the whole character set, for line spacing that does not depend on the text.
+        probe = self.place("Égjpqy|()[]{}QÅ")
+        self.ascent = -probe.top
+        self.descent = probe.bottom
+
+    def _render(self, char: str, phase: int) -> Glyph | None:
+        pad = self.size
+        picture = Image.new("L", (4 * pad, 4 * pad))
+        ImageDraw.Draw(picture).text(
+            (pad + phase / PHASES, 2 * pad), char, font=self._font, fill=255, anchor="ls"
+        )
+        box = picture.getbbox()
+        if box is None:
+            return None
+        left, top, right, bottom = box
+        alpha = np.asarray(picture)[top:bottom, left:right].copy()
+        return Glyph(alpha, left - pad, top - 2 * pad, right - pad, bottom - 2 * pad)
+
+    def width(self, text: str, tracking: int = 0) -> int:
+        """Pixels the pen moves over `text`; `tracking` is extra space in quarter pixels."""
+        units = sum(self._advances[char] for char in text)
+        quarters = (units * self.size * PHASES + _UNITS // 2) // _UNITS + tracking * len(text)
+        return -(-quarters // PHASES)
+
+    def place(self, text: str, tracking: int = 0) -> PlacedText:
+        """Lays `text` out from pen 0 on baseline 0.
+
+        Args:
+            text: characters of `CHARSET`.
+            tracking: extra space after each character, in quarter pixels.
+        """
+        cache, advances = self._cache, self._advances
+        scale, half = self.size * PHASES, _UNITS // 2
+        units = extra = 0
+        placed: list[tuple[str, int, Glyph]] = []
+        left = top = 1 << 30
+        right = bottom = -(1 << 30)
+        for char in text:
+            quarters = (units * scale + half) // _UNITS + extra
+            pen, phase = quarters >> 2, quarters & 3
+            try:
+                glyph = cache[char, phase]
+            except KeyError:
+                glyph = cache[char, phase] = self._render(char, phase)
+            if glyph is not None:
+                placed.append((char, pen, glyph))
+                left = min(left, pen + glyph.left)
+                right = max(right, pen + glyph.right)
+                top = min(top, glyph.top)
+                bottom = max(bottom, glyph.bottom)
+            units += advances[char]
+            extra += tracking
+        quarters = (units * scale + half) // _UNITS + extra
+        advance = -(-quarters // PHASES)
+        if not placed:
+            left = top = right = bottom = 0
+        return PlacedText(placed, advance, left, top, right, bottom)
+
+
+@lru_cache(maxsize=1024)
+def glyph_set(font_name: str, size: int) -> GlyphSet:
+    """The glyphs of a font at a size in pixels per em, shared by all callers of the process."""
+    return GlyphSet(font_name, size)
