@@ -21,7 +21,7 @@ test-gpu: .venv/.installed-test
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
