@@ -1,1 +1,1 @@
-"""One mixer of the language model in each file."""
+"""The mixers of a hybrid language model, one a file."""

@@ -1,1 +1,1 @@
-"""The numerics under the layers: a reference, and the fast ways beside it."""
+"""The numerics under the layers: an obvious reference and the fast ways beside it."""

@@ -1,0 +1,174 @@
+"""What a set of sequences carries from one call to the next.
+
+Attention layers keep keys and values, Mamba-2 layers the last inputs of the convolution
+and the state of the scan (float32 unless asked otherwise). MLP and MoE layers keep nothing.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .config import LanguageConfig
+
+
+class AttentionCache:
+    """Keys and values `(num_seqs, kv_heads, capacity, head_dim)` and how many are filled."""
+
+    def __init__(self, keys: Tensor, values: Tensor, lengths: list[int]) -> None:
+        self.keys = keys
+        self.values = values
+        self.lengths = lengths
+
+    def _reserve(self, length: int) -> None:
+        capacity = self.keys.shape[2]
+        if length <= capacity:
+            return
+        grown = max(length, 2 * capacity)
+        filled = max(self.lengths)
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            new = old.new_empty(*old.shape[:2], grown, old.shape[3])
+            new[:, :, :filled] = old[:, :, :filled]
+            setattr(self, name, new)
+
+    def append(self, seq: int, k_TGE: Tensor, v_TGE: Tensor) -> tuple[Tensor, Tensor]:
+        """Add T tokens to one sequence; returns all its keys and values `(G, K, E)`."""
+        start, stop = self.lengths[seq], self.lengths[seq] + k_TGE.shape[0]
+        self._reserve(stop)
+        self.keys[seq, :, start:stop] = k_TGE.transpose(0, 1)
+        self.values[seq, :, start:stop] = v_TGE.transpose(0, 1)
+        self.lengths[seq] = stop
+        return self.keys[seq, :, :stop], self.values[seq, :, :stop]
+
+    def append_one(self, k_SGE: Tensor, v_SGE: Tensor) -> tuple[Tensor, Tensor]:
+        """Add one token to every sequence; returns the whole key and value tensors."""
+        self._reserve(max(self.lengths) + 1)
+        if min(self.lengths) == max(self.lengths):
+            self.keys[:, :, self.lengths[0]] = k_SGE
+            self.values[:, :, self.lengths[0]] = v_SGE
+        else:
+            at = torch.tensor(self.lengths, device=self.keys.device)
+            seqs = torch.arange(len(self.lengths), device=self.keys.device)
+            self.keys[seqs, :, at] = k_SGE.to(self.keys.dtype)
+            self.values[seqs, :, at] = v_SGE.to(self.values.dtype)
+        self.lengths = [length + 1 for length in self.lengths]
+        return self.keys, self.values
+
+    def select(self, seqs: list[int]) -> "AttentionCache":
+        return AttentionCache(self.keys[seqs], self.values[seqs], [self.lengths[s] for s in seqs])
+
+
+@dataclass
+class MambaCache:
+    """Convolution inputs `(num_seqs, kernel - 1, channels)`, state `(num_seqs, heads, head, state)`."""
+
+    conv_rows: Tensor
+    state: Tensor
+
+    def select(self, seqs: list[int]) -> "MambaCache":
+        return MambaCache(self.conv_rows[seqs], self.state[seqs])
+
+
+class Cache:
+    """One entry per layer of a language model, for `num_seqs` sequences."""
+
+    def __init__(self, layers: list[AttentionCache | MambaCache | None], lengths: list[int]) -> None:
+        self.layers = layers
+        self.lengths = lengths
+
+    @classmethod
+    def allocate(
+        cls,
+        config: LanguageConfig,
+        num_seqs: int = 1,
+        *,
+        capacity: int = 256,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.float32,
+        state_dtype: torch.dtype = torch.float32,
+    ) -> "Cache":
+        """Empty caches; `capacity` tokens are reserved in attention layers and grow on demand."""
+        layers: list[AttentionCache | MambaCache | None] = []
+        for letter in config.hybrid_override_pattern:
+            if letter == "*":
+                shape = (num_seqs, config.num_key_value_heads, capacity, config.head_dim)
+                keys = torch.empty(shape, device=device, dtype=dtype)
+                layers.append(AttentionCache(keys, torch.empty_like(keys), [0] * num_seqs))
+            elif letter == "M":
+                rows = torch.zeros(
+                    (num_seqs, config.conv_kernel - 1, config.mamba_conv_size), device=device, dtype=dtype
+                )
+                state = torch.zeros(
+                    (num_seqs, config.mamba_num_heads, config.mamba_head_dim, config.ssm_state_size),
+                    device=device,
+                    dtype=state_dtype,
+                )
+                layers.append(MambaCache(rows, state))
+            else:
+                layers.append(None)
+        return cls(layers, [0] * num_seqs)
+
+    @property
+    def num_seqs(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes held, reserved capacity included."""
+        total = 0
+        for layer in self.layers:
+            if isinstance(layer, AttentionCache):
+                total += layer.keys.nbytes + layer.values.nbytes
+            elif isinstance(layer, MambaCache):
+                total += layer.conv_rows.nbytes + layer.state.nbytes
+        return total
+
+    def advance(self, counts: list[int]) -> None:
+        """Count the tokens a forward has just added to each sequence."""
+        self.lengths = [length + n for length, n in zip(self.lengths, counts, strict=True)]
+
+    def select(self, seqs: list[int]) -> "Cache":
+        """A copy that holds only the given sequences, in that order (repeats fork a sequence).
+
+        Raises:
+            InputError: a sequence number is out of range.
+        """
+        for s in seqs:
+            if not 0 <= s < self.num_seqs:
+                raise InputError(f"Sequence {s} is not in a cache of {self.num_seqs} sequences.")
+        layers = [None if layer is None else layer.select(seqs) for layer in self.layers]
+        return Cache(layers, [self.lengths[s] for s in seqs])
+
+    def fork(self) -> "Cache":
+        """A copy that can go another way."""
+        return self.select(list(range(self.num_seqs)))
+
+    def snapshot(self) -> "Snapshot":
+        """A point to roll back to: states are copied, keys and values only counted."""
+        states = [
+            replace(layer, conv_rows=layer.conv_rows.clone(), state=layer.state.clone())
+            if isinstance(layer, MambaCache)
+            else None
+            for layer in self.layers
+        ]
+        return Snapshot(states, list(self.lengths))
+
+    def restore(self, snapshot: "Snapshot") -> None:
+        """Forget everything since `snapshot` (which can be restored again)."""
+        for layer, saved in zip(self.layers, snapshot.states, strict=True):
+            if isinstance(layer, MambaCache) and saved is not None:
+                layer.conv_rows.copy_(saved.conv_rows)
+                layer.state.copy_(saved.state)
+            elif isinstance(layer, AttentionCache):
+                layer.lengths = list(snapshot.lengths)
+        self.lengths = list(snapshot.lengths)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What `Cache.restore` needs: the recurrent states and every sequence's length."""
+
+    states: list[MambaCache | None]
+    lengths: list[int]

@@ -1,0 +1,141 @@
+"""The configuration tree of a model: what it is made of, in the field's own key names.
+
+Only values live here. Reading and writing Hugging Face `config.json` is
+`vlm/checkpoint/`; named architectures are `vlm/presets.py`.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from ..errors import ConfigError
+from ..vision_encoder.radio import RadioConfig
+
+BLOCK_LETTERS = {"M": "Mamba-2", "*": "attention", "-": "MLP", "E": "MoE"}
+
+
+def _check_pattern(key: str, pattern: str, letters: str) -> None:
+    for idx, letter in enumerate(pattern):
+        if letter not in letters:
+            raise ConfigError(
+                f"{key} has the letter {letter!r} at layer {idx}; known letters are {', '.join(letters)}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageConfig:
+    """A Nemotron-H language model: one mixer a layer, named by one letter of the pattern.
+
+    Keys carry the names of the released `config.json`. `n_groups` are the B/C groups of
+    Mamba-2, `n_group` the routing groups of the MoE.
+
+    Raises:
+        ConfigError: a pattern letter is unknown or two sizes do not fit each other.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    hybrid_override_pattern: str
+    # Mamba-2
+    mamba_num_heads: int = 8
+    mamba_head_dim: int = 64
+    n_groups: int = 1
+    ssm_state_size: int = 128
+    conv_kernel: int = 4
+    chunk_size: int = 128
+    use_conv_bias: bool = True
+    use_bias: bool = False
+    time_step_limit: tuple[float, float] = (0.0, math.inf)
+    time_step_min: float = 0.001
+    time_step_max: float = 0.1
+    time_step_floor: float = 1e-4
+    # attention (no positional embedding)
+    num_attention_heads: int = 8
+    num_key_value_heads: int = 8
+    head_dim: int = 64
+    attention_bias: bool = False
+    # MLP and MoE (squared ReLU, no gate)
+    intermediate_size: int = 0
+    mlp_bias: bool = False
+    n_routed_experts: int = 0
+    num_experts_per_tok: int = 2
+    moe_intermediate_size: int = 0
+    moe_shared_expert_intermediate_size: int = 0
+    moe_latent_size: int | None = None
+    n_group: int = 1
+    topk_group: int = 1
+    norm_topk_prob: bool = True
+    routed_scaling_factor: float = 1.0
+    # multi-token prediction
+    num_nextn_predict_layers: int = 0
+    mtp_hybrid_override_pattern: str = "*E"
+    # the rest
+    layer_norm_epsilon: float = 1e-5
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = False
+    max_position_embeddings: int = 4096
+    bos_token_id: int | None = 1
+    eos_token_id: int | tuple[int, ...] | None = 2
+    pad_token_id: int | None = 0
+
+    def __post_init__(self) -> None:
+        _check_pattern("hybrid_override_pattern", self.hybrid_override_pattern, "M*-E")
+        if self.num_nextn_predict_layers:
+            _check_pattern("mtp_hybrid_override_pattern", self.mtp_hybrid_override_pattern, "*E")
+        letters = set(self.hybrid_override_pattern)
+        if "M" in letters and self.mamba_num_heads % self.n_groups:
+            raise ConfigError(
+                f"mamba_num_heads {self.mamba_num_heads} is not a multiple of n_groups {self.n_groups}."
+            )
+        if "*" in letters and self.num_attention_heads % self.num_key_value_heads:
+            raise ConfigError(
+                f"num_attention_heads {self.num_attention_heads} is not a multiple of "
+                f"num_key_value_heads {self.num_key_value_heads}."
+            )
+        if "E" in letters:
+            if not 0 < self.num_experts_per_tok <= self.n_routed_experts:
+                raise ConfigError(
+                    f"num_experts_per_tok {self.num_experts_per_tok} must lie between 1 and "
+                    f"n_routed_experts {self.n_routed_experts}."
+                )
+            if self.n_routed_experts % self.n_group:
+                raise ConfigError(
+                    f"n_routed_experts {self.n_routed_experts} is not a multiple of n_group {self.n_group}."
+                )
+
+    @property
+    def num_hidden_layers(self) -> int:
+        return len(self.hybrid_override_pattern)
+
+    @property
+    def mamba_inner_size(self) -> int:
+        """Channels of the Mamba-2 gate and value: heads x head size (`expand` is not used)."""
+        return self.mamba_num_heads * self.mamba_head_dim
+
+    @property
+    def mamba_conv_size(self) -> int:
+        """Channels that pass the causal convolution: value, B and C."""
+        return self.mamba_inner_size + 2 * self.n_groups * self.ssm_state_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionLanguageConfig:
+    """A RADIO tower, pixel shuffle, a two-layer projector and a language model."""
+
+    text: LanguageConfig
+    vision: RadioConfig
+    projector_hidden_size: int
+    downsample_ratio: float = 0.5
+    image_token_id: int = 18
+    video_token_id: int | None = None
+    extra: dict = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.downsample_ratio != 0.5:
+            raise ConfigError(
+                f"downsample_ratio {self.downsample_ratio} is not supported; the released models use 0.5."
+            )
+
+    @property
+    def merge_size(self) -> int:
+        """Patches per side that pixel shuffle merges into one visual token."""
+        return round(1 / self.downsample_ratio)

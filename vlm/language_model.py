@@ -1,0 +1,136 @@
+"""The hybrid language model: embeddings, one mixer a layer, final norm, head, MTP head.
+
+    x = x + mixer(norm(x))      for every letter of the pattern
+
+Tokens travel packed: `(tokens, hidden)` with `cu_seqlens`. Letters: T tokens, D hidden.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .cache import Cache
+from .config import LanguageConfig
+from .layers.attention import AttentionMixer
+from .layers.mamba2 import Mamba2Mixer
+from .layers.mlp import MLP
+from .layers.moe import MoEMixer
+from .layers.norm import RMSNorm
+from .ops.linear import Linear, linear
+from .packed_row import PackedRow
+
+
+class Block(nn.Module):
+    """A pre-norm residual block around the mixer its letter names."""
+
+    def __init__(self, config: LanguageConfig, letter: str) -> None:
+        super().__init__()
+        self.letter = letter
+        self.norm = RMSNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        if letter == "M":
+            self.mixer = Mamba2Mixer(config)
+        elif letter == "*":
+            self.mixer = AttentionMixer(config)
+        elif letter == "-":
+            self.mixer = MLP(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
+        else:
+            self.mixer = MoEMixer(config)
+
+    def forward(self, x_TD: Tensor, row: PackedRow, cache=None) -> Tensor:
+        h_TD = self.norm(x_TD)
+        if self.letter in "M*":
+            return x_TD + self.mixer(h_TD, row, cache)
+        return x_TD + self.mixer(h_TD)
+
+
+class MultiTokenPrediction(nn.Module):
+    """One draft block, shared by all drafts, as Nemotron 3 Super and Ultra store it.
+
+    The first inner layer also holds `enorm`, `hnorm` and `eh_proj`, the last one
+    `final_layernorm`; embeddings and head are the trunk's.
+    """
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        size, eps = config.hidden_size, config.layer_norm_epsilon
+        self.layers = nn.ModuleList(Block(config, c) for c in config.mtp_hybrid_override_pattern)
+        self.layers[0].enorm = RMSNorm(size, eps=eps)
+        self.layers[0].hnorm = RMSNorm(size, eps=eps)
+        self.layers[0].eh_proj = Linear(2 * size, size, bias=False)
+        self.layers[-1].final_layernorm = RMSNorm(size, eps=eps)
+
+    def forward(self, hidden_TD: Tensor, next_embeds_TD: Tensor, row: PackedRow) -> Tensor:
+        first, last = self.layers[0], self.layers[-1]
+        joined = torch.cat([first.enorm(next_embeds_TD), first.hnorm(hidden_TD)], dim=-1)
+        x_TD = first.eh_proj(joined)
+        for layer in self.layers:
+            x_TD = layer(x_TD, row)
+        return last.final_layernorm(x_TD)
+
+
+class LanguageModel(nn.Module):
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Block(config, c) for c in config.hybrid_override_pattern)
+        self.norm_f = RMSNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
+        if config.tie_word_embeddings:
+            self.lm_head.weight = self.embeddings.weight
+        self.mtp = MultiTokenPrediction(config) if config.num_nextn_predict_layers else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Normal weights of `initializer_range`; products into the residual scaled by depth."""
+        std = self.config.initializer_range
+        into_residual = std / max(1, len(self.layers)) ** 0.5
+        for name, parameter in self.named_parameters():
+            if parameter.dim() < 2 or name.endswith("conv1d.weight"):
+                continue
+            residual = name.endswith(("out_proj.weight", "o_proj.weight", "down_proj.weight", "down_proj"))
+            nn.init.normal_(parameter, std=into_residual if residual else std)
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Token embeddings `(T, D)`."""
+        return self.embeddings(input_ids)
+
+    def forward(
+        self, inputs_embeds: Tensor, *, cu_seqlens: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Run every layer over a packed row.
+
+        Args:
+            inputs_embeds: `(T, D)`.
+            cu_seqlens: int32 boundaries; one sequence if None.
+            cache: continued and updated; its sequences are the row's, in order.
+
+        Returns:
+            Hidden states `(T, D)` after the final norm.
+
+        Raises:
+            InputError: the boundaries do not fit the row.
+        """
+        row = PackedRow.of(inputs_embeds, cu_seqlens)
+        x_TD = inputs_embeds
+        for idx, layer in enumerate(self.layers):
+            x_TD = layer(x_TD, row, None if cache is None else cache.layers[idx])
+        if cache is not None:
+            cache.advance([stop - start for start, stop in row.spans])
+        return self.norm_f(x_TD)
+
+    def logits(self, hidden_TD: Tensor) -> Tensor:
+        """Float32 logits `(T, vocab)`."""
+        return linear(hidden_TD, self.lm_head.weight).float()
+
+    def mtp_hidden(
+        self, hidden_TD: Tensor, next_embeds_TD: Tensor, *, cu_seqlens: Tensor | None = None
+    ) -> Tensor:
+        """Hidden states `(T, D)` of the MTP head: position t predicts token t + 2.
+
+        Args:
+            hidden_TD: the trunk's output (after the final norm), or a former MTP output.
+            next_embeds_TD: the embedding of token t + 1 at position t.
+        """
+        assert self.mtp is not None, "this model has no MTP head"
+        return self.mtp(hidden_TD, next_embeds_TD, PackedRow.of(hidden_TD, cu_seqlens))

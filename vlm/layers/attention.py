@@ -1,0 +1,42 @@
+"""Causal grouped-query attention without positional embedding (letter `*` of the pattern)."""
+
+from torch import Tensor, nn
+
+from ..cache import AttentionCache
+from ..config import LanguageConfig
+from ..ops.attention import causal_attention, decode_attention, packed_attention
+from ..ops.linear import Linear
+from ..packed_row import PackedRow
+
+
+class AttentionMixer(nn.Module):
+    """Scale `head_dim ** -0.5`, no rotary embedding, no query/key norm."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        q_size = config.num_attention_heads * config.head_dim
+        kv_size = config.num_key_value_heads * config.head_dim
+        bias = config.attention_bias
+        self.q_proj = Linear(config.hidden_size, q_size, bias=bias)
+        self.k_proj = Linear(config.hidden_size, kv_size, bias=bias)
+        self.v_proj = Linear(config.hidden_size, kv_size, bias=bias)
+        self.o_proj = Linear(q_size, config.hidden_size, bias=bias)
+
+    def forward(self, x_TD: Tensor, row: PackedRow, cache: AttentionCache | None = None) -> Tensor:
+        T = x_TD.shape[0]
+        q = self.q_proj(x_TD).view(T, -1, self.head_dim)
+        k = self.k_proj(x_TD).view(T, -1, self.head_dim)
+        v = self.v_proj(x_TD).view(T, -1, self.head_dim)
+        if cache is None:
+            out = packed_attention(q, k, v, row.bounds)
+        elif row.is_decode:
+            keys, values = cache.append_one(k, v)
+            out = decode_attention(q, keys, values, cache.lengths)
+        else:
+            parts = []
+            for s, (start, stop) in enumerate(row.spans):
+                keys, values = cache.append(s, k[start:stop], v[start:stop])
+                parts.append(causal_attention(q[start:stop], keys, values))
+            out = row.join(parts)
+        return self.o_proj(out.reshape(T, -1))

@@ -1,0 +1,224 @@
+"""What a training run is: a YAML file, read into frozen values and validated whole.
+
+A recipe is a list of stages; each has its own data, task, learning rates and length, and
+starts from the weights the stage before it left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from ...data.packing import RowLimits
+from ...data.shards import OnError
+from ...data.synthetic import GeneratorConfig
+from ...errors import ConfigError
+from .values import build
+
+Part = Literal["vision_encoder", "projector", "language_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureEntry:
+    """One kind of document and how often it is drawn, relative to the others."""
+
+    config: GeneratorConfig
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            raise ConfigError(f"weight must be above 0, not {self.weight}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRates:
+    """Peak learning rate of each part of the model; a part at 0 is frozen."""
+
+    vision_encoder: float = 0.0
+    projector: float = 0.0
+    language_model: float = 0.0
+
+    def __post_init__(self) -> None:
+        for part, rate in vars(self).items():
+            if rate < 0:
+                raise ConfigError(f"{part} must not be below 0, but is {rate}")
+        if not any(vars(self).values()):
+            raise ConfigError("at least one part must have a learning rate above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Weights of the losses beside next-token prediction (which has weight 1).
+
+    Attributes:
+        mtp: the token after the next, by the MTP head.
+        char: which character stands in which patch, by the character head.
+        char_blank: weight of an empty slot in the character loss; most slots are empty.
+        z: squared log-normaliser of the logits, keeps them from drifting.
+    """
+
+    mtp: float = 0.0
+    char: float = 0.0
+    char_blank: float = 0.1
+    z: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Held-out documents read now and then.
+
+    Attributes:
+        data: what they look like; give `split: heldout`.
+        documents: how many, the same ones every time.
+        every: steps between two evaluations.
+    """
+
+    data: GeneratorConfig
+    documents: int = 128
+    every: int = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One part of the curriculum.
+
+    Attributes:
+        name: unique in the recipe; names the folder of its shards.
+        task: `tower` (characters in patches, the tower alone) or `answers` (the whole model).
+        data: kinds of documents, with weights.
+        steps: length of the stage.
+        learning_rates: peak per part; parts at 0 are frozen and run without gradients.
+        schedule: `wsd` (warm up, stay, decay) or `constant` (warm up, stay).
+        warmup_steps: linear rise from 0.
+        decay_fraction: share of the stage, at its end, over which the rate falls to 0.
+        rows: size of a packed row; one step takes `rows_per_step` of them.
+        questions: the most questions asked of one document in one conversation.
+        grad_clip: largest norm of the gradient, over all parts.
+        expert_bias_rate: step of the expert balancing bias.
+        log_every, checkpoint_every: steps.
+    """
+
+    name: str
+    task: Literal["tower", "answers"]
+    data: tuple[MixtureEntry, ...]
+    steps: int
+    learning_rates: LearningRates
+    schedule: Literal["wsd", "constant"] = "wsd"
+    warmup_steps: int = 100
+    decay_fraction: float = 0.2
+    rows: RowLimits = RowLimits()
+    rows_per_step: int = 1
+    questions: int = 3
+    losses: LossWeights = LossWeights()
+    grad_clip: float = 1.0
+    expert_bias_rate: float = 1e-3
+    evaluation: Evaluation | None = None
+    log_every: int = 20
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        for key in ("steps", "rows_per_step", "questions", "log_every", "checkpoint_every"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{key} must be at least 1, not {getattr(self, key)}")
+        if not self.data:
+            raise ConfigError("data must have at least one entry")
+        if not 0 <= self.decay_fraction <= 1:
+            raise ConfigError(f"decay_fraction must be from 0 to 1, not {self.decay_fraction}")
+        if self.task == "tower" and not self.learning_rates.vision_encoder:
+            raise ConfigError("task tower trains vision_encoder; give it a learning rate above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerSettings:
+    """The tokenizer is learnt from the text of documents of the recipe's own mixture."""
+
+    vocab_size: int = 512
+    documents: int = 20000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """How documents reach the trainer.
+
+    Attributes:
+        documents_per_shard: size of a shard.
+        workers: processes that draw shards ahead; 0 draws them in the training process.
+        ahead: shards that may lie ready.
+        cpus: processors the workers may use; empty leaves it to the system.
+        keep_shards: leave shards on disk once they are read.
+        on_error: what to do with a record that cannot be read.
+    """
+
+    documents_per_shard: int = 512
+    workers: int = 1
+    ahead: int = 6
+    cpus: tuple[int, ...] = ()
+    keep_shards: bool = False
+    on_error: OnError = "raise"
+    prefetch: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """AdamW (Loshchilov and Hutter, arXiv:1711.05101)."""
+
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.05
+    restart_warmup_steps: int = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run.
+
+    Attributes:
+        name: of the model.
+        seed: of weights and documents.
+        preset: architecture, a name in `vlm/presets.py`.
+        output: folder of checkpoints, logs, shards and the model.
+        precision: `float32`, or `bfloat16` (autocast; weights stay float32).
+    """
+
+    name: str
+    seed: int
+    preset: str
+    output: str
+    stages: tuple[Stage, ...]
+    precision: Literal["float32", "bfloat16"] = "float32"
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    data: DataSettings = DataSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ConfigError("stages must have at least one entry")
+        names = [stage.name for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"stages: the name {name!r} is used more than once")
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read and validate a recipe.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML, or a key or value in it is wrong.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"recipe {path} cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"recipe {path} is not valid YAML ({error})") from error
+    return parse_recipe(values, where=f"recipe {path}")
+
+
+def parse_recipe(values: Any, *, where: str = "recipe") -> Recipe:
+    """Validate a recipe given as a mapping."""
+    return build(Recipe, values, where=where)
