@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from .config import GeneratorConfig
 from .document import Document
+from .noise import add_noise
 from .readings import draw_glyphs, draw_line
 
 _LEVELS: dict[str, Callable[[random.Random, GeneratorConfig], Document]] = {
@@ -25,4 +26,5 @@ def generate(seed: int, config: GeneratorConfig) -> Document:
     """
     # A string seed is hashed whole, so that neighbouring seeds are unrelated.
     rng = random.Random(f"latentvlm {config.split} {config.level} {seed}")
-    return _LEVELS[config.level](rng, config)
+    document = _LEVELS[config.level](rng, config)
+    return add_noise(document, rng, config.noise, config.side_multiple)

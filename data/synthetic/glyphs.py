@@ -85,7 +85,7 @@ class GlyphSet:
         if box is None:
             return None
         left, top, right, bottom = box
-        alpha = np.asarray(picture)[top:bottom, left:right].copy()
+        alpha = np.array(picture.crop(box))
         return Glyph(alpha, left - pad, top - 2 * pad, right - pad, bottom - 2 * pad)
 
     def width(self, text: str, tracking: int = 0) -> int:
