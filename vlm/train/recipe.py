@@ -150,6 +150,7 @@ class DataSettings:
         cpus: processors the workers may use; empty leaves it to the system.
         keep_shards: leave shards on disk once they are read.
         on_error: what to do with a record that cannot be read.
+        prefetch: rows made ready by a thread beside the training; helps where a GPU computes.
     """
 
     documents_per_shard: int = 512
@@ -159,6 +160,14 @@ class DataSettings:
     keep_shards: bool = False
     on_error: OnError = "raise"
     prefetch: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolutionSettings:
+    """Limits of the patch grid of one picture; they are written into the model's processor."""
+
+    min_num_patches: int = 4
+    max_num_patches: int = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +200,7 @@ class Recipe:
     stages: tuple[Stage, ...]
     precision: Literal["float32", "bfloat16"] = "float32"
     tokenizer: TokenizerSettings = TokenizerSettings()
+    resolution: ResolutionSettings = ResolutionSettings()
     data: DataSettings = DataSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
 

@@ -1,0 +1,150 @@
+"""WebDataset tar shards: writing them whole or not at all, and reading them record by record.
+
+A record is two tar members that share a key: `KEY.png` (or any picture Pillow opens) and
+`KEY.json` with what is known of the picture (lines, characters, questions, seed, ...). The
+tar grouping is `webdataset`'s; decoding, naming of errors and counting of skips are here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import webdataset
+from PIL import Image
+from webdataset.tariterators import group_by_keys, tar_file_iterator
+
+from ..errors import DataError
+
+OnError = Literal["raise", "warn", "skip"]
+PICTURES = ("png", "jpg", "jpeg", "webp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One picture and what is known of it.
+
+    Attributes:
+        key: name of the record, unique in its shard.
+        image: uint8 `(height, width, 3)`.
+        meta: the JSON beside the picture.
+    """
+
+    key: str
+    image: np.ndarray
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def write_shard(path: str | Path, records: Iterable[Record]) -> int:
+    """Write records to a tar file; the file appears under its name only once it is complete.
+
+    The bytes are a function of the records alone (no times, no user names).
+
+    Returns:
+        The number of records written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    count = 0
+    try:
+        with webdataset.TarWriter(str(part), user="", group="", mtime=0, compress=False) as tar:
+            for record in records:
+                tar.write(
+                    {
+                        "__key__": record.key,
+                        "json": json.dumps(record.meta, separators=(",", ":")).encode(),
+                        "png": _png(record.image),
+                    }
+                )
+                count += 1
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+class ShardReader:
+    """Reads shards one after the other and counts what it had to leave out.
+
+    Args:
+        on_error: what to do with a record that cannot be read: `raise` a `DataError`, `warn`
+            and go on, or `skip` silently. A shard that breaks off mid-way loses its tail only.
+    """
+
+    def __init__(self, on_error: OnError = "raise"):
+        self.on_error = on_error
+        self.skipped = 0
+
+    def read(self, path: str | Path, *, start: int = 0) -> Iterator[tuple[int, Record]]:
+        """Yield `(offset, record)` from a shard, from record `start` on.
+
+        Offsets count every record of the tar, also those left out, so that they name the same
+        record whatever `on_error` is.
+
+        Raises:
+            DataError: the shard is missing, or a record is broken and `on_error` is `raise`;
+                the message names the shard and the key.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise DataError(f"shard {path} does not exist; draw it again or correct the path")
+        last_key = None
+        with path.open("rb") as stream:
+            samples = group_by_keys(_members(stream))
+            offset = -1
+            while True:
+                try:
+                    sample = next(samples)
+                except StopIteration:
+                    return
+                except Exception as error:  # whatever a damaged tar makes tarfile raise
+                    place = f"after record {last_key!r}" if last_key else "at its start"
+                    self._left_out(f"shard {path} is damaged {place} ({error})", error)
+                    return
+                offset += 1
+                last_key = sample["__key__"]
+                if offset < start:
+                    continue
+                try:
+                    record = _decode(sample)
+                except Exception as error:
+                    self._left_out(f"record {last_key!r} of shard {path}: {error}", error)
+                    continue
+                yield offset, record
+
+    def _left_out(self, message: str, cause: Exception) -> None:
+        if self.on_error == "raise":
+            raise DataError(message) from cause
+        self.skipped += 1
+        if self.on_error == "warn":
+            warnings.warn(f"left out: {message}", stacklevel=3)
+
+
+def _members(stream: Any) -> Iterator[dict[str, Any]]:
+    for member in tar_file_iterator(stream):
+        yield {**member, "__url__": ""}
+
+
+def _decode(sample: dict[str, Any]) -> Record:
+    name = next((suffix for suffix in PICTURES if suffix in sample), None)
+    if name is None:
+        raise DataError(f"it has no picture ({', '.join(PICTURES)})")
+    meta = json.loads(sample["json"]) if "json" in sample else {}
+    with Image.open(io.BytesIO(sample[name])) as picture:
+        image = np.asarray(picture.convert("RGB"))
+    return Record(key=sample["__key__"], image=image, meta=meta)
+
+
+def _png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    # Level 1: shards are read once and thrown away, so time matters more than bytes.
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,7 @@
+"""`python -m latentvlm.vlm.train recipe.yaml`."""
+
+import sys
+
+from .run import main
+
+sys.exit(main())

@@ -1,0 +1,67 @@
+"""What a stage's shards hold: documents drawn from its mixture, each from its own seed."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...data.shards import Record
+from ...data.synthetic import Document, GeneratorConfig, generate
+from .recipe import MixtureEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticPlan:
+    """Shard k holds documents k * n to (k + 1) * n - 1 of the stage: a function of k alone.
+
+    Attributes:
+        seed: of the recipe.
+        stage: name of the stage; stages of one recipe share no documents.
+        mixture: kinds of documents, with weights.
+        documents_per_shard: n.
+    """
+
+    seed: int
+    stage: str
+    mixture: tuple[MixtureEntry, ...]
+    documents_per_shard: int
+
+    def records(self, shard: int) -> Iterator[Record]:
+        """Draw the documents of a shard, one after the other."""
+        first = shard * self.documents_per_shard
+        for idx in range(first, first + self.documents_per_shard):
+            seed = document_seed(self.seed, self.stage, idx)
+            yield to_record(f"{idx:09d}", seed, generate(seed, self._choose(seed)))
+
+    def _choose(self, seed: int) -> GeneratorConfig:
+        if len(self.mixture) == 1:
+            return self.mixture[0].config
+        rng = random.Random(f"mixture {seed}")
+        weights = [entry.weight for entry in self.mixture]
+        return rng.choices(self.mixture, weights)[0].config
+
+
+def document_seed(seed: int, stage: str, idx: int) -> int:
+    """A seed for document `idx` of a stage; stages start at unrelated places."""
+    digest = hashlib.sha256(f"{seed} {stage}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") * 1000 + idx
+
+
+def to_record(key: str, seed: int, document: Document) -> Record:
+    """A document as a shard keeps it."""
+    return Record(
+        key=key,
+        image=document.image,
+        meta={
+            "seed": seed,
+            "template": document.template,
+            "font": document.font,
+            "lines": list(document.lines),
+            "codes": document.char_codes.tolist(),
+            # A tenth of a pixel is finer than any slot.
+            "centers": [round(value, 1) for value in document.char_centers.reshape(-1).tolist()],
+            "qas": [[qa.kind, qa.question, qa.answer] for qa in document.qas],
+        },
+    )
