@@ -76,6 +76,8 @@ class LanguageConfig:
     bos_token_id: int | None = 1
     eos_token_id: int | tuple[int, ...] | None = 2
     pad_token_id: int | None = 0
+    # keys of a foreign config.json that nothing here reads, to be written back
+    extra: dict = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         _check_pattern("hybrid_override_pattern", self.hybrid_override_pattern, "M*-E")
