@@ -25,27 +25,29 @@ if TYPE_CHECKING:
         MissingDependencyError,
         PromptError,
     )
-    from .vlm.api import VLM, Answer, load
-    from .vlm.generate import GenerationConfig, Timing, Usage
+    from .vlm.answer import Answer, Score, Timing, Usage
+    from .vlm.api import VLM, load
+    from .vlm.sampling import GenerationConfig
 
     __version__: str
 
 # Public name -> the module that defines it.
 _HOME = {
-    "Answer": ".vlm.api",
+    "Answer": ".vlm.answer",
     "BackendError": ".errors",
     "CheckpointError": ".errors",
     "ConfigError": ".errors",
     "DataError": ".errors",
     "FusionError": ".errors",
-    "GenerationConfig": ".vlm.generate",
+    "GenerationConfig": ".vlm.sampling",
     "InputError": ".errors",
     "LatentVLMError": ".errors",
     "MediaError": ".errors",
     "MissingDependencyError": ".errors",
     "PromptError": ".errors",
-    "Timing": ".vlm.generate",
-    "Usage": ".vlm.generate",
+    "Score": ".vlm.answer",
+    "Timing": ".vlm.answer",
+    "Usage": ".vlm.answer",
     "VLM": ".vlm.api",
     "load": ".vlm.api",
 }
@@ -63,6 +65,7 @@ __all__ = [
     "MediaError",
     "MissingDependencyError",
     "PromptError",
+    "Score",
     "Timing",
     "Usage",
     "VLM",

@@ -10,6 +10,7 @@ import typer
 from ..errors import LatentVLMError
 from .commands.ask import ask
 from .commands.chat import chat
+from .commands.train import train
 
 app = typer.Typer(
     help="Ask documents questions; train and measure the models that answer.",
@@ -37,7 +38,7 @@ def root(
     pass
 
 
-for command in (ask, chat):
+for command in (ask, chat, train):
     app.command()(command)
 
 

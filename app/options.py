@@ -13,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..vlm.api import VLM
-    from ..vlm.generate import GenerationConfig
+    from ..vlm.sampling import GenerationConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class SamplingOptions:
 
     def generation(self) -> "GenerationConfig":
         """The library's defaults, with what was given in their place."""
-        from ..vlm.generate import GenerationConfig
+        from ..vlm.sampling import GenerationConfig
 
         given = {name: value for name, value in vars(self).items() if value is not None}
         if "stop" in given:

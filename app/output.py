@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from ..vlm.api import Answer
+    from ..vlm.answer import Answer
 
 
 def show_pieces(pieces: Iterable[str]) -> None:

@@ -48,7 +48,7 @@ def test_a_wrong_value_is_refused_before_the_command_runs() -> None:
 
 
 def test_what_was_not_given_keeps_the_default_of_the_library() -> None:
-    from latentvlm.vlm.generate import GenerationConfig
+    from latentvlm.vlm.sampling import GenerationConfig
 
     assert SamplingOptions().generation() == GenerationConfig()
     given = SamplingOptions(max_tokens=7, temperature=0.5, stop=["x"]).generation()

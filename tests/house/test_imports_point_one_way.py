@@ -16,9 +16,9 @@ BELOW = {
     "vision_encoder": {"vision_encoder"},
     "token_reduction": {"token_reduction"},
 }
-# These two know torch and integers; an encoder may wrap the two libraries that make encoders.
+# These two know torch and integers; an encoder may wrap a library of encoders and read weights.
 OUTSIDE = {
-    "vision_encoder": {"torch", "timm", "open_clip"},
+    "vision_encoder": {"torch", "timm", "open_clip", "safetensors"},
     "token_reduction": {"torch"},
 }
 MODEL_LIBRARIES = {"timm", "open_clip"}
