@@ -1,11 +1,11 @@
 """Synthetic documents: pictures of text whose every character and answer is known.
 
-Start with `generate.py`; `documents/` holds one kind of document a file.
+Start with `generate.py`; `templates.py` lists the kinds of document.
 """
 
 from .config import GeneratorConfig
 from .document import QA, Document
-from .generate import generate
+from .generate import blank, generate, redraw
 from .text import CHARSET
 
-__all__ = ["CHARSET", "Document", "GeneratorConfig", "QA", "generate"]
+__all__ = ["CHARSET", "Document", "GeneratorConfig", "QA", "blank", "generate", "redraw"]

@@ -7,11 +7,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class QA:
-    """One question about a document, of a named kind, with the answer as printed."""
+    """One question about a document, with the answer as printed.
+
+    Attributes:
+        kind: one of `questions.KINDS`.
+        question: the question.
+        answer: the answer.
+        slot: the printed value asked for, where it is one that `redraw` can replace; else "".
+    """
 
     kind: str
     question: str
     answer: str
+    slot: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ drawn so that training and held-out documents never share one (`splits.fresh`).
 
 import random
 
-from .splits import fresh
+from .splits import fresh, on_side
 from .text import pseudo_word
 from .words import COMPANY_ENDINGS, STREET_KINDS, words
 
@@ -201,3 +201,29 @@ def sentence(rng: random.Random, split: str, count: int) -> str:
         chosen[rng.randrange(count)] = new_word(rng, split)
     text = " ".join(chosen)
     return text[0].upper() + text[1:] + rng.choice((".", ".", ".", "", "!", "?"))
+
+
+def similar(rng: random.Random, split: str, text: str) -> str:
+    """A string of the same shape and length that differs: in one character, or in most.
+
+    Digits stay digits and letters letters; a text without either is returned with a digit added.
+    """
+    spots = [idx for idx, char in enumerate(text) if char.isalnum()]
+    if not spots:
+        return text + rng.choice(_DIGITS)
+    result = text
+    for attempt in range(200):
+        chars = list(text)
+        changed = [rng.choice(spots)] if rng.random() < 0.4 and attempt < 100 else spots
+        for idx in changed:
+            char = chars[idx]
+            if char.isdigit():
+                chars[idx] = rng.choice(_DIGITS[idx == spots[0] :])
+            elif char.isupper():
+                chars[idx] = rng.choice(_LETTERS)
+            else:
+                chars[idx] = rng.choice("abcdefghijklmnopqrstuvwxyz")
+        result = "".join(chars)
+        if result != text and (on_side(result, split) or len(spots) < 3):
+            break
+    return result
