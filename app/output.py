@@ -34,7 +34,7 @@ def show_counts(answer: "Answer") -> None:
 
 
 def show_json(answer: "Answer") -> None:
-    """One line with one JSON object: text, confidence, warnings, usage, timing."""
+    """One line with one JSON object: text, confidence, warnings, usage, timing and more."""
     print(json.dumps(as_values(answer), ensure_ascii=False), flush=True)
 
 
@@ -43,6 +43,7 @@ def as_values(answer: "Answer") -> dict[str, Any]:
         "text": answer.text,
         "confidence": answer.confidence,
         "warnings": list(answer.warnings),
+        "finish_reason": answer.finish_reason,
         "usage": dataclasses.asdict(answer.usage),
         "timing": dataclasses.asdict(answer.timing),
     }

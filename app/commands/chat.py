@@ -32,9 +32,7 @@ def chat(
         try:
             stream = vlm.stream_chat([*turns, turn], generation=generation, **arguments)
             if json:
-                for _ in stream:
-                    pass
-                show_json(stream.answer)
+                show_json(stream.read())
             else:
                 show_pieces(stream)
                 show_counts(stream.answer)
