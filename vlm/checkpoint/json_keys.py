@@ -1,0 +1,103 @@
+"""Taking keys out of a foreign `config.json`: read, known and unread, or unknown.
+
+Everything that is not read is kept and written back. Keys the format has but this project
+has no use for are kept quietly; any other is named in one warning, or in an error if the
+caller is strict.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from ...errors import ConfigError
+
+# Written by transformers into any configuration, or rewritten with every save.
+GENERIC = frozenset(
+    [
+        "architectures",
+        "auto_map",
+        "model_type",
+        "transformers_version",
+        "torch_dtype",
+        "dtype",
+        "_name_or_path",
+        "return_dict",
+        "output_hidden_states",
+        "output_attentions",
+        "chunk_size_feed_forward",
+        "use_cache",
+        "is_encoder_decoder",
+        "id2label",
+        "label2id",
+        "problem_type",
+        "_attn_implementation",
+        "_experts_implementation",
+        "attn_implementation",
+        "experts_implementation",
+        "_attn_implementation_autoset",
+        "torchscript",
+    ]
+)
+
+
+class Keys:
+    """One JSON object of a configuration, emptied as its keys are taken."""
+
+    def __init__(self, values: Mapping[str, Any], *, where: str) -> None:
+        """`where` names the object in messages, `config.json` or `config.json: text_config`."""
+        self.where = where
+        self._values = {key: value for key, value in values.items() if key not in GENERIC}
+        self._read: list[str] = []
+
+    def take(self, key: str, default: Any = None, *, aliases: Iterable[str] = ()) -> Any:
+        """The value of the key or of its first alias there; null counts as absent."""
+        found = default
+        for name in [*aliases, key]:  # the key itself wins, so it comes last
+            self._read.append(name)
+            value = self._values.pop(name, None)
+            if value is not None:
+                found = value
+        return found
+
+    def require(self, key: str, only: Iterable[Any]) -> None:
+        """Take a key that may be absent but has no other value than these.
+
+        Raises:
+            ConfigError: it has.
+        """
+        value = self.take(key)
+        if value is not None and value not in tuple(only):
+            wanted = " or ".join(repr(each) for each in only)
+            raise ConfigError(f"{self.where} has {key} {value!r}; only {wanted} is supported.")
+
+    def rest(self, *, known: Iterable[str], strict: bool) -> dict[str, Any]:
+        """What was not taken, to be written back; keys not `known` are warned of.
+
+        Raises:
+            ConfigError: `strict`, and there is such a key.
+        """
+        known = set(known)
+        foreign = sorted(set(self._values) - known)
+        if foreign and strict:
+            key = foreign[0]
+            near = get_close_matches(key, [*self._read, *known], n=1)
+            hint = f"; the nearest known one is {near[0]}" if near else ""
+            raise ConfigError(f"{self.where} has the unknown key {key}{hint}.")
+        if foreign:
+            warnings.warn(
+                f"{self.where} has keys that nothing here reads: {', '.join(foreign)}; "
+                "they are kept and written back.",
+                stacklevel=2,
+            )
+        return dict(self._values)
+
+
+def check_unquantized(values: Mapping[str, Any]) -> None:
+    """Raise a ConfigError if a configuration says that its weights are quantized."""
+    if values.get("quantization_config"):
+        method = values["quantization_config"].get("quant_method", "some method")
+        raise ConfigError(
+            f"config.json says the weights are quantized ({method}); quantized checkpoints "
+            "cannot be read yet: use the BF16 release."
+        )

@@ -1,0 +1,82 @@
+"""Tensor names of Nemotron Omni: a RADIO tower, a projector and a Nemotron-H model.
+
+disk                                    ours
+vision_model.radio_model.model.X        vision_encoder.X
+vision_projector.vision_final_layernorm.X, vision_final_layernorm.X
+                                        vision_final_layernorm.X
+mlp1.{0,1,3}.weight                     projector.{norm,linear_1,linear_2}.weight
+language_model.X                        language_model.(as nemotron_h.X)
+mtp.X                                   language_model.mtp.X
+"""
+
+import re
+
+from . import nemotron_h
+from .names import Family, Place
+
+_TOWER = "vision_model.radio_model.model."
+_FINAL_NORM = re.compile(r"^(vision_projector\.)?vision_final_layernorm\.(weight|bias)$")
+_PROJECTOR = re.compile(
+    r"^(?:mlp1\.([013])|vision_projector\.mlp1\.(norm|linear1|linear2)"
+    r"|multi_modal_projector\.(layer_norm|linear_1|linear_2))\.weight$"
+)
+_PROJECTOR_NAMES = {"0": "norm", "1": "linear_1", "3": "linear_2"} | {
+    "norm": "norm",
+    "layer_norm": "norm",
+    "linear1": "linear_1",
+    "linear2": "linear_2",
+    "linear_1": "linear_1",
+    "linear_2": "linear_2",
+}
+_PROJECTOR_DISK = {"norm": "mlp1.0", "linear_1": "mlp1.1", "linear_2": "mlp1.3"}
+
+# The tower's own normalisation is done by the processor; which class tokens make the
+# summary is the configuration's; sound is not heard; layer scales are ones in C-RADIO.
+_LAYER_SCALE = re.compile(r"\.blocks\.\d+\.(ls[12](\.gamma)?|layer_scale[12]\.lambda1)$")
+_LEFT_ASIDE = re.compile(
+    r"^vision_model\.(radio_model\.)?(input_conditioner\.|summary_idxs$)"
+    r"|^sound_(encoder|projection)\.|^(audio_tower|embed_audio)\."
+)
+
+
+def place(name: str) -> Place | None:
+    """Place of a disk name; None for one this family does not know."""
+    if name.startswith("mtp."):
+        return _in_language_model(nemotron_h.place(name))
+    if name.startswith("language_model."):
+        return _in_language_model(nemotron_h.place(name.removeprefix("language_model.")))
+    if name.startswith(_TOWER):
+        return Place(name="vision_encoder." + name.removeprefix(_TOWER))
+    norm = _FINAL_NORM.match(name)
+    if norm:
+        return Place(name=f"vision_final_layernorm.{norm[2]}")
+    projector = _PROJECTOR.match(name)
+    if projector:
+        part = next(group for group in projector.groups() if group)
+        return Place(name=f"projector.{_PROJECTOR_NAMES[part]}.weight")
+    return None
+
+
+def _in_language_model(found: Place | None) -> Place | None:
+    return found and Place(name=f"language_model.{found.name}", expert=found.expert)
+
+
+def disk_name(name: str, expert: int | None) -> str:
+    """The released name of a tensor of ours."""
+    part, _, rest = name.partition(".")
+    if part == "language_model":
+        return f"language_model.{nemotron_h.disk_name(rest, expert)}"
+    if part == "vision_encoder":
+        return _TOWER + rest
+    if part == "projector":
+        layer, _, kind = rest.partition(".")
+        return f"{_PROJECTOR_DISK[layer]}.{kind}"
+    return name
+
+
+FAMILY = Family(
+    place=place,
+    is_left_aside=lambda name: bool(_LEFT_ASIDE.search(name) or _LAYER_SCALE.search(name)),
+    disk_name=disk_name,
+    must_be_ones=lambda name: bool(_LAYER_SCALE.search(name)),
+)

@@ -1,0 +1,119 @@
+"""Write a model as a checkpoint folder of its family, with the released names.
+
+transformers opens the folder with no tensor missing and none unexpected but `mtp.*`, which
+it always drops.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data.processor_files import write_json
+from ..config import LanguageConfig
+from ..language_model import LanguageModel
+from ..model import VisionLanguageModel
+from . import nemotron_h, nemotron_h_config, nemotron_h_omni, nemotron_h_omni_config
+from .names import Family
+from .shards import MAX_SHARD_BYTES, write_shards
+
+# What a checkpoint holds besides weights and config.json.
+COMPANION_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "generation_config.json",
+)
+
+# Kept in float32, as in the releases: they are small, and exponentials are taken of them.
+FLOAT32_NAMES = ("gate.e_score_correction_bias", "mixer.A_log", "mixer.D")
+
+
+def save_model(
+    model: VisionLanguageModel | LanguageModel,
+    folder: str | Path,
+    *,
+    files_from: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> None:
+    """Write `config.json`, `generation_config.json` and the weights.
+
+    Args:
+        model: what to write.
+        folder: where to; made if it is missing, an older checkpoint in it is replaced.
+        files_from: a folder whose tokenizer, processor and generation files are copied
+            along. Files that are in `folder` already stay there.
+        dtype: number format of the weights; as they are if None. Selection biases, `A_log`
+            and `D` are float32 in any case.
+        max_shard_bytes: size at which a new file is begun.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, VisionLanguageModel):
+        values = nemotron_h_omni_config.config_to_json(model.config)
+        family, text = nemotron_h_omni.FAMILY, model.config.text
+    else:
+        values = nemotron_h_config.config_to_json(model.config)
+        values["architectures"] = ["NemotronHForCausalLM"]
+        family, text = nemotron_h.FAMILY, model.config
+    stored = dtype or next(model.parameters()).dtype
+    write_json(folder / "config.json", {**values, "dtype": str(stored).removeprefix("torch.")})
+    write_shards(folder, _disk_tensors(model, family, dtype), max_shard_bytes=max_shard_bytes)
+    if files_from is not None and Path(files_from).resolve() != folder.resolve():
+        for name in COMPANION_FILES:
+            if (Path(files_from) / name).is_file():
+                shutil.copyfile(Path(files_from) / name, folder / name)
+    if not (folder / "generation_config.json").is_file():
+        write_json(folder / "generation_config.json", _generation_config(text))
+
+
+def _disk_tensors(
+    model: VisionLanguageModel | LanguageModel, family: Family, dtype: torch.dtype | None
+) -> Iterator[tuple[str, Tensor]]:
+    is_tied = (
+        model.language_model if isinstance(model, VisionLanguageModel) else model
+    ).config.tie_word_embeddings
+    for name, tensor in model.state_dict().items():
+        if is_tied and name.endswith("lm_head.weight"):
+            continue
+        kept = torch.float32 if name.endswith(FLOAT32_NAMES) else dtype or tensor.dtype
+        if name.startswith("vision_final_layernorm."):
+            yield from _final_norm(name, tensor, kept)
+        elif nemotron_h.is_expert_stack(name):
+            for expert, weight in enumerate(tensor):
+                yield family.disk_name(name, expert), weight.to(kept)
+        else:
+            yield family.disk_name(name, None), tensor.to(kept)
+    if isinstance(model, VisionLanguageModel):
+        # transformers holds these as a buffer and misses them otherwise.
+        summary = torch.tensor(model.config.vision.summary_idxs, dtype=torch.int64)
+        yield "vision_model.radio_model.summary_idxs", summary
+
+
+def _final_norm(name: str, tensor: Tensor, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """Nothing while it is the identity, which every reader assumes; else under both names.
+
+    transformers knows the bare name only, vLLM the one with a prefix.
+    """
+    identity = torch.ones_like(tensor) if name.endswith("weight") else torch.zeros_like(tensor)
+    if not torch.equal(tensor, identity):
+        yield name, tensor.to(dtype)
+        yield f"vision_projector.{name}", tensor.to(dtype)
+
+
+def _generation_config(config: LanguageConfig) -> dict[str, Any]:
+    eos = config.eos_token_id
+    return {
+        "bos_token_id": config.bos_token_id,
+        "do_sample": False,
+        "eos_token_id": list(eos) if isinstance(eos, tuple) else eos,
+        "pad_token_id": config.pad_token_id,
+    }
