@@ -1,0 +1,104 @@
+"""What comes back from a question: values, with reprs that fit on a line."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "context", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What an answer took, in tokens.
+
+    Attributes:
+        prompt_tokens: all tokens read; `text_tokens` and `visual_tokens` add up to it.
+        answer_tokens: all tokens written, the end token included.
+        image_grids: of each page the grid it was cut into, in patches (rows, columns).
+    """
+
+    prompt_tokens: int
+    text_tokens: int
+    visual_tokens: int
+    answer_tokens: int
+    image_grids: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Where the time went, in seconds.
+
+    Attributes:
+        media_s: opening pages, preparing pixels and ids.
+        encode_s: vision tower and projector.
+        prefill_s: reading the prompt, up to the first token.
+        decode_s: writing the tokens after the first.
+        time_to_first_token_s: the first three together.
+        tokens_per_s: tokens after the first per second of `decode_s`; 0 if there are none.
+        total_s: all of them; not what the reader of a stream did between two pieces.
+    """
+
+    media_s: float
+    encode_s: float
+    prefill_s: float
+    decode_s: float
+    time_to_first_token_s: float
+    tokens_per_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An answer, how sure the model is of it, and what it took.
+
+    Attributes:
+        text: the answer; without its end token, and without a stop text and what follows.
+        confidence: the geometric mean, in [0, 1], of the probabilities that the model itself
+            (temperature 1, no filter, no penalty) gave to the tokens it chose, its end token
+            included; 0 if it chose none. It is not calibrated: compare answers by it.
+        warnings: a sentence for each thing that makes the answer doubtful, with what to do.
+        finish_reason: "stop" (the model ended, or a stop text or id came), "length"
+            (max_tokens), "context" (the model's context is full) or "cancelled".
+        token_ids: what was chosen, the end token included.
+        logprobs: the log-probability of each chosen token at temperature 1.
+    """
+
+    text: str
+    confidence: float
+    warnings: tuple[str, ...] = ()
+    usage: Usage = field(repr=False)
+    timing: Timing = field(repr=False)
+    finish_reason: FinishReason = "stop"
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
+    logprobs: tuple[float, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Log-probabilities (natural, temperature 1) of a given answer to a prompt.
+
+    Attributes:
+        total: the sum of `logprobs`.
+        logprobs: one for each token of the answer.
+        end_logprob: of ending there; `total + end_logprob` compares answers of different length.
+        token_ids: the tokens of the answer.
+    """
+
+    total: float
+    logprobs: tuple[float, ...] = field(repr=False)
+    end_logprob: float
+    token_ids: tuple[int, ...] = field(repr=False)
+
+    @property
+    def confidence(self) -> float:
+        """What `Answer.confidence` would be, had the model chosen these tokens and ended."""
+        return confidence_of([*self.logprobs, self.end_logprob])
+
+
+def confidence_of(logprobs: Sequence[float]) -> float:
+    """The geometric mean of probabilities given by their logarithms; 0 for none."""
+    return math.exp(math.fsum(logprobs) / len(logprobs)) if logprobs else 0.0
