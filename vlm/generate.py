@@ -1,0 +1,262 @@
+"""One answer, token by token: the prompt is read in blocks into a cache, then one token a step.
+
+Letters: T tokens, D hidden, V vocabulary.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..data.processor import ModelInputs
+from ..errors import InputError, PromptError
+from .answer import FinishReason
+from .cache import Cache
+from .language_model import LanguageModel
+from .model import VisionLanguageModel
+from .sampling import Choice, GenerationConfig, Sampler
+
+# Long enough for large products, short enough that a block's activations stay small.
+PREFILL_BLOCK = 512
+
+Model = VisionLanguageModel | LanguageModel
+
+
+def never() -> bool:
+    """The answer to "was this cancelled?" where nobody can."""
+    return False
+
+
+class Generation:
+    """The writing of one answer; iterate it once for its tokens.
+
+    The end token is not given out, but is the last of `choices`. Nothing runs between two
+    tokens, so whoever stops iterating has stopped the generation.
+
+    Attributes:
+        inputs, config, context_length: as given, the inputs where the model is.
+        choices: every token chosen so far, the end token included.
+        finish_reason: why it ended; None while it runs.
+        encode_s, prefill_s, decode_s: seconds spent.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        inputs: ModelInputs,
+        config: GenerationConfig,
+        *,
+        end_ids: Collection[int] = (),
+        context_length: int | None = None,
+        is_cancelled: Callable[[], bool] = never,
+    ) -> None:
+        """Check the prompt; nothing runs before the first token is asked for.
+
+        Args:
+            inputs: one prompt.
+            end_ids: tokens that end an answer, besides `config.stop_ids`.
+            context_length: tokens that prompt and answer may have together.
+            is_cancelled: asked before every block of the prompt and before every token.
+
+        Raises:
+            PromptError: the prompt is empty or leaves no room for an answer.
+            InputError: an id is outside the vocabulary, or a picture comes to a text model.
+        """
+        self._model = model
+        self.config = config
+        self.context_length = context_length
+        self._end_ids = frozenset([*end_ids, *config.stop_ids])
+        self._is_cancelled = is_cancelled
+        self.inputs = inputs_on_device(model, inputs)
+        self._room = room_for_answer(inputs, config, context_length)
+        self._sampler = Sampler(config, self.inputs.input_ids, vocab_size(model))
+        self._cache: Cache | None = None
+        self.choices: list[Choice] = []
+        self.finish_reason: FinishReason | None = None
+        self.encode_s = self.prefill_s = self.decode_s = 0.0
+
+    def __iter__(self) -> Iterator[Choice]:
+        begin = time.perf_counter()
+        logits_V = self._read_prompt()
+        for step in range(self._room):
+            if logits_V is None or self._is_cancelled():
+                self.finish_reason = "cancelled"
+                return
+            choice = self._sampler(logits_V)
+            self.choices.append(choice)
+            now = time.perf_counter()
+            if step == 0:
+                self.prefill_s = now - begin - self.encode_s
+            else:
+                self.decode_s += now - begin
+            if choice.id in self._end_ids:
+                self.finish_reason = "stop"
+                return
+            if step == self._room - 1:
+                is_short = self._room < self.config.max_tokens
+                self.finish_reason = "context" if is_short else "length"
+            yield choice
+            if self.finish_reason is not None:
+                return
+            # What the caller did with the token is not counted as decoding.
+            begin = time.perf_counter()
+            logits_V = self._step(choice.id)
+
+    @torch.inference_mode()
+    def _read_prompt(self) -> Tensor | None:
+        """The prompt into a new cache; logits `(V,)` after it, or None if cancelled."""
+        begin = time.perf_counter()
+        embeds_TD = embed(self._model, self.inputs)
+        if embeds_TD.device.type == "cuda":
+            torch.cuda.synchronize(embeds_TD.device)
+        self.encode_s = time.perf_counter() - begin
+        trunk = language_model(self._model)
+        self._cache = Cache.allocate(
+            trunk.config,
+            capacity=embeds_TD.shape[0] + self._room,
+            device=embeds_TD.device,
+            dtype=embeds_TD.dtype,
+        )
+        hidden_TD = embeds_TD
+        for block_TD in embeds_TD.split(PREFILL_BLOCK):
+            if self._is_cancelled():
+                return None
+            hidden_TD = trunk(block_TD, cache=self._cache)
+        return trunk.logits(hidden_TD[-1:])[0]
+
+    @torch.inference_mode()
+    def _step(self, idx: int) -> Tensor:
+        trunk = language_model(self._model)
+        ids = torch.tensor([idx], device=self.inputs.input_ids.device)
+        return trunk.logits(trunk(trunk.embed(ids), cache=self._cache))[0]
+
+
+@torch.inference_mode()
+def generate_batch(
+    model: Model,
+    prompts: Sequence[ModelInputs],
+    config: GenerationConfig,
+    *,
+    end_ids: Collection[int] = (),
+    context_length: int | None = None,
+) -> list[list[Choice]]:
+    """Several answers at once: prompts packed in one row, then one token of each a step.
+
+    Each answer is what it would be alone (up to rounding); a finished one costs nothing more.
+    Texts in `config.stop` are not looked for.
+
+    Returns:
+        The tokens chosen for each prompt, its end token included.
+
+    Raises:
+        PromptError, InputError: as `Generation`.
+    """
+    if not prompts:
+        return []
+    ends = frozenset([*end_ids, *config.stop_ids])
+    packed = [inputs_on_device(model, each) for each in prompts]
+    rooms = [room_for_answer(each, config, context_length) for each in packed]
+    samplers = [Sampler(config, each.input_ids, vocab_size(model)) for each in packed]
+    lengths = [each.input_ids.shape[0] for each in packed]
+    trunk = language_model(model)
+    embeds_TD = torch.cat([embed(model, each) for each in packed])
+    cache = Cache.allocate(
+        trunk.config,
+        len(packed),
+        capacity=max(length + room for length, room in zip(lengths, rooms, strict=True)),
+        device=embeds_TD.device,
+        dtype=embeds_TD.dtype,
+    )
+    bounds = torch.tensor([0, *lengths], device=embeds_TD.device).cumsum(0).to(torch.int32)
+    hidden_TD = trunk(embeds_TD, cu_seqlens=bounds, cache=cache)[bounds[1:].long() - 1]
+    answers: list[list[Choice]] = [[] for _ in packed]
+    active = list(range(len(packed)))
+    while True:
+        for row, logits_V in enumerate(trunk.logits(hidden_TD)):
+            answers[active[row]].append(samplers[active[row]](logits_V))
+        kept = [
+            row
+            for row, seq in enumerate(active)
+            if answers[seq][-1].id not in ends and len(answers[seq]) < rooms[seq]
+        ]
+        if not kept:
+            return answers
+        if len(kept) < len(active):
+            cache = cache.select(kept)
+            active = [active[row] for row in kept]
+        ids = torch.tensor([answers[seq][-1].id for seq in active], device=embeds_TD.device)
+        bounds = torch.arange(len(active) + 1, dtype=torch.int32, device=embeds_TD.device)
+        hidden_TD = trunk(trunk.embed(ids), cu_seqlens=bounds, cache=cache)
+
+
+def language_model(model: Model) -> LanguageModel:
+    """The part of a model that reads and writes tokens."""
+    return model if isinstance(model, LanguageModel) else model.language_model
+
+
+def hidden_states(model: Model, inputs: ModelInputs) -> Tensor:
+    """Hidden states `(T, D)` of a whole prompt at once."""
+    return language_model(model)(embed(model, inputs))
+
+
+def vocab_size(model: Model) -> int:
+    return language_model(model).config.vocab_size
+
+
+def embed(model: Model, inputs: ModelInputs) -> Tensor:
+    """Embeddings `(T, D)` of a prompt, pictures in place."""
+    if isinstance(model, LanguageModel):
+        return model.embed(inputs.input_ids)
+    return model.embed(inputs.input_ids, inputs.pixel_values, inputs.image_grid_hw)
+
+
+def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
+    """A checked prompt where the model is.
+
+    Raises:
+        PromptError: there are no tokens.
+        InputError: an id is outside the vocabulary, or a picture comes to a text model.
+    """
+    ids, size = inputs.input_ids, vocab_size(model)
+    if ids.dim() != 1 or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise InputError(
+            f"input_ids must be integers of shape (tokens,), not {ids.dtype} of shape "
+            f"{tuple(ids.shape)}."
+        )
+    if not ids.numel():
+        raise PromptError("The prompt has no tokens, so there is nothing to answer.")
+    for idx in (int(ids.min()), int(ids.max())):
+        if not 0 <= idx < size:
+            raise InputError(f"The token id {idx} is outside the vocabulary of {size} ids.")
+    if isinstance(model, LanguageModel) and inputs.pixel_values is not None:
+        raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
+    device = language_model(model).lm_head.weight.device
+    pixels, grids = inputs.pixel_values, inputs.image_grid_hw
+    return ModelInputs(
+        input_ids=ids.to(device, torch.int64),
+        pixel_values=None if pixels is None else pixels.to(device),
+        image_grid_hw=None if grids is None else grids.to(device),
+        visual_tokens=inputs.visual_tokens,
+        images=inputs.images,
+    )
+
+
+def room_for_answer(
+    inputs: ModelInputs, config: GenerationConfig, context_length: int | None
+) -> int:
+    """How many tokens the answer may have.
+
+    Raises:
+        PromptError: the prompt fills the context.
+    """
+    if context_length is None:
+        return config.max_tokens
+    num_prompt = inputs.input_ids.shape[0]
+    if num_prompt >= context_length:
+        raise PromptError(
+            f"The prompt has {num_prompt} tokens ({inputs.visual_tokens} of them for pictures), "
+            f"but prompt and answer must fit into {context_length} together: shorten it or give "
+            "fewer pages."
+        )
+    return min(config.max_tokens, context_length - num_prompt)

@@ -1,0 +1,150 @@
+"""What a model was trained for, and a sentence of warning for whatever lies beyond it.
+
+The limits are `latentvlm.json` in the model's folder, written by whoever trained it. Other
+readers of the folder never see it, and a folder without it gets no warning of this kind.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ..data.image_transform import ImageInfo
+from ..data.media import DEFAULT_DPI, Page
+from ..errors import CheckpointError
+
+LIMITS_FILE = "latentvlm.json"
+# Ordinary text is taken to be 12 points high: 16 pixels at the 96 dpi of a screen.
+_TYPE_POINTS = 12.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLimits:
+    """The ranges of the training data; None where nothing is known.
+
+    Attributes:
+        trained_max_visual_tokens: of all pages of one prompt together.
+        trained_max_pages: pages of one prompt.
+        trained_min_type_px: height of the smallest type, in pixels of the resized page.
+        trained_characters: every character a question could hold.
+        low_confidence: answers below this `Answer.confidence` are more often wrong than right.
+        languages: of the training text, as ISO 639 codes.
+    """
+
+    trained_max_visual_tokens: int | None = None
+    trained_max_pages: int | None = None
+    trained_min_type_px: float | None = None
+    trained_characters: str | None = None
+    low_confidence: float | None = None
+    languages: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "ModelLimits":
+        """The limits of a model folder; empty if it has none.
+
+        Raises:
+            CheckpointError: the file is unreadable, or has an unknown key or a wrong value.
+        """
+        path = Path(folder) / LIMITS_FILE
+        if not path.is_file():
+            return cls()
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read as JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise CheckpointError(f"{path} holds no JSON object.")
+        known = [each.name for each in dataclasses.fields(cls)]
+        for key, value in values.items():
+            if key not in known:
+                near = get_close_matches(key, known, n=1) or [", ".join(known)]
+                raise CheckpointError(f"{path} has the unknown key {key!r}; known is {near[0]}.")
+            if not _is_right(key, value):
+                raise CheckpointError(f"{path} has {value!r} for {key}, which cannot be.")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def write(self, folder: str | Path) -> None:
+        """Writes what is known into a model folder."""
+        values = {k: v for k, v in dataclasses.asdict(self).items() if v not in (None, ())}
+        text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+        (Path(folder) / LIMITS_FILE).write_text(text, encoding="utf-8")
+
+
+def page_warnings(
+    limits: ModelLimits, pages: Sequence[Page], infos: Sequence[ImageInfo], *, dpi: float | None
+) -> list[str]:
+    """Pages that are too many, too large together, or too small in type.
+
+    Args:
+        pages, infos: the pages of one prompt and what became of each, in the same order.
+        dpi: at which documents were drawn, if the caller said so.
+    """
+    found = []
+    num_tokens, most = sum(info.visual_tokens for info in infos), limits.trained_max_visual_tokens
+    if limits.trained_max_pages is not None and len(pages) > limits.trained_max_pages:
+        found.append(
+            f"There are {len(pages)} pages, more than the {limits.trained_max_pages} the model was "
+            "trained with; ask about fewer at a time."
+        )
+    if most is not None and num_tokens > most:
+        found.append(
+            f"The pages take {num_tokens} visual tokens, more than the {most} the model was "
+            "trained with; crop to the part you ask about, or give fewer pages."
+        )
+    smallest = limits.trained_min_type_px
+    for page, info in zip(pages, infos, strict=True):
+        is_document = page.number is not None
+        type_px = _TYPE_POINTS / 72 * (dpi if dpi and is_document else DEFAULT_DPI)
+        if smallest is None or type_px * info.scale >= smallest:
+            continue
+        readable = f"type below {smallest / info.scale:.0f} px in it may not be read"
+        if info.scale < 1:
+            found.append(
+                f"{_capital(page.name)} was shrunk to {info.scale:.0%} of its size, so {readable}; "
+                "crop to the part you ask about."
+            )
+        else:
+            found.append(f"{_capital(page.name)} is drawn small, so {readable}; raise dpi.")
+    return found
+
+
+def question_warnings(limits: ModelLimits, question: str) -> list[str]:
+    """Characters that no question of the training data had."""
+    if limits.trained_characters is None:
+        return []
+    known = {*limits.trained_characters, *" \n\t\r"}
+    strange = sorted({char for char in question if char not in known})
+    if not strange:
+        return []
+    tongue = f" (its languages: {', '.join(limits.languages)})" if limits.languages else ""
+    return [
+        f"The question has characters the model was not trained on, {' '.join(strange[:8])}"
+        f"{tongue}; say it without them."
+    ]
+
+
+def confidence_warnings(limits: ModelLimits, confidence: float) -> list[str]:
+    """An answer the model itself hardly believes."""
+    if limits.low_confidence is None or confidence >= limits.low_confidence:
+        return []
+    return [
+        f"The confidence is only {confidence:.2f}; check the answer on the page, or crop to the "
+        "part you ask about."
+    ]
+
+
+def _is_right(key: str, value: Any) -> bool:
+    if key == "trained_characters":
+        return isinstance(value, str)
+    if key == "languages":
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    kinds = int if key in ("trained_max_visual_tokens", "trained_max_pages") else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
+
+
+def _capital(name: str) -> str:
+    # Only our own word: the name of a file keeps its case.
+    return "P" + name[1:] if name.startswith("page ") else name
