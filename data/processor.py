@@ -87,8 +87,19 @@ class Processor:
         self._image_ids: tuple[int, int, int] | None = None
 
     @classmethod
-    def from_folder(cls, folder: str | Path, *, context_length: int | None = None) -> "Processor":
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        context_length: int | None = None,
+        reads_pictures: bool = True,
+    ) -> "Processor":
         """Read a checkpoint folder's tokenizer, chat template and image settings.
+
+        Args:
+            folder: a checkpoint.
+            context_length: the longest prompt in tokens; None does not check.
+            reads_pictures: False for a model of text alone, whose folder has no image settings.
 
         Raises:
             CheckpointError: a file is missing or unreadable.
@@ -105,7 +116,7 @@ class Processor:
         return cls(
             tokenizer=tokenizer,
             template=ChatTemplate.from_folder(folder, settings=settings),
-            image_config=read_image_config(folder),
+            image_config=read_image_config(folder) if reads_pictures else ImageConfig(),
             turn_end=_content(settings.get("eos_token")) or "<|im_end|>",
             bos=_content(settings.get("bos_token")),
             context_length=context_length,

@@ -1,0 +1,317 @@
+"""What a user holds: `load()` and `VLM`.
+
+ask -> open pages -> processor -> vision tower -> prefill -> tokens -> Answer
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..data.chat import Message
+from ..data.media.open import MediaSource
+from ..data.media.page_range import PageChoice
+from ..data.processor import IGNORED_LABEL, ModelInputs, Processor
+from ..errors import CheckpointError, InputError, PromptError
+from .answer import Answer, Score
+from .answer_stream import AnswerStream
+from .checkpoint import load_model
+from .conversation import OpenedConversation, open_conversation, question_message
+from .device import choose_device, choose_dtype
+from .generate import (
+    Generation,
+    Model,
+    hidden_states,
+    inputs_on_device,
+    language_model,
+    never,
+)
+from .language_model import LanguageModel
+from .limits import ModelLimits, page_warnings, question_warnings
+from .loading import read_end_ids, read_processor, read_stored_dtype, widen_tower
+from .sampling import GenerationConfig
+
+PRETRAINED = Path(__file__).parent / "pretrained" / "default"
+
+
+def load(
+    folder: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+) -> "VLM":
+    """Open a checkpoint folder.
+
+    Args:
+        folder: a `nemotron_h_omni` or `nemotron_h` folder; None is the model in the package. A
+            folder without tokenizer opens too, and says so once a call needs text.
+        device: "cpu", "cuda", "cuda:1", "mps"; None is the best there is.
+        dtype: "float32", "bfloat16" or "float16"; None is what the checkpoint is stored in,
+            or float32 on a CPU that has no bfloat16 units. Asked for on such a CPU, bfloat16
+            halves the memory of the language model, which is widened as it is used.
+
+    Raises:
+        CheckpointError: the folder, a shard or a tensor is missing or wrong.
+        ConfigError: `device` or `dtype` has no such value.
+        BackendError: this machine does not have the device.
+    """
+    if folder is None and not (PRETRAINED / "config.json").is_file():
+        raise CheckpointError(
+            f"This installation has no model in {PRETRAINED}; give the folder of a checkpoint."
+        )
+    folder = PRETRAINED if folder is None else Path(folder).expanduser()
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder; a checkpoint is one.")
+    device = choose_device(device)
+    dtype = choose_dtype(dtype, device, stored=read_stored_dtype(folder))
+    model = load_model(folder, device=device, dtype=dtype)
+    widen_tower(model)
+    text = language_model(model).config
+    limits = ModelLimits.read(folder)
+    processor, why_no_text = read_processor(
+        folder,
+        context_length=text.max_position_embeddings,
+        reads_pictures=not isinstance(model, LanguageModel),
+    )
+    return VLM(
+        model,
+        processor=processor,
+        why_no_text=why_no_text,
+        end_ids=read_end_ids(folder, text, processor),
+        context_length=text.max_position_embeddings,
+        limits=limits,
+    )
+
+
+class VLM:
+    """A model that answers questions about pages. Several threads may ask at once.
+
+    Attributes:
+        model: the module itself.
+        limits: what it was trained for, as far as its folder says.
+        context_length: tokens that prompt and answer may have together.
+        end_ids: the tokens with which it ends an answer.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        processor: Processor | None = None,
+        why_no_text: str = "This model has no tokenizer, so it takes ids but no text.",
+        end_ids: Collection[int] = (),
+        context_length: int | None = None,
+        limits: ModelLimits | None = None,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.limits = limits or ModelLimits()
+        self.context_length = context_length
+        self.end_ids = tuple(sorted(set(end_ids)))
+        self._processor = processor
+        self._why_no_text = why_no_text
+
+    def __repr__(self) -> str:
+        weight = language_model(self.model).lm_head.weight
+        millions = sum(each.numel() for each in self.model.parameters()) / 1e6
+        kind = str(weight.dtype).removeprefix("torch.")
+        return f"VLM({millions:.1f}M parameters, {kind} on {weight.device})"
+
+    @property
+    def processor(self) -> Processor:
+        """Text and pictures to model inputs.
+
+        Raises:
+            CheckpointError: the folder has no usable tokenizer.
+        """
+        if self._processor is None:
+            raise CheckpointError(self._why_no_text)
+        return self._processor
+
+    def ask(
+        self,
+        question: str,
+        *media: MediaSource,
+        pages: PageChoice = None,
+        dpi: float | None = None,
+        generation: GenerationConfig | None = None,
+        is_cancelled: Callable[[], bool] = never,
+    ) -> Answer:
+        """Answer a question about pages, or about nothing but itself.
+
+        Args:
+            question: what you want to know.
+            media: paths, bytes, PIL images or arrays; each page of a PDF or TIFF is a picture.
+            pages: which pages of each document, such as "1-3,7" or [1, 2]; None is all.
+            dpi: at which PDF pages are drawn; None is 96.
+            generation: how the answer is written; None is greedy, at most 256 tokens.
+            is_cancelled: asked before every token; `threading.Event().is_set`, for example.
+
+        Raises:
+            PromptError: the question is empty, or longer than the context with its pages.
+            MediaError: a page cannot be read.
+            CheckpointError: the model's folder has no tokenizer.
+        """
+        return self.stream(
+            question,
+            *media,
+            pages=pages,
+            dpi=dpi,
+            generation=generation,
+            is_cancelled=is_cancelled,
+        ).read()
+
+    def stream(
+        self,
+        question: str,
+        *media: MediaSource,
+        pages: PageChoice = None,
+        dpi: float | None = None,
+        generation: GenerationConfig | None = None,
+        is_cancelled: Callable[[], bool] = never,
+    ) -> AnswerStream:
+        """As `ask`, but pieces of text as they are written; at the end, `.answer` is there.
+
+        The pages are opened before this returns, so bad input is known at once.
+        """
+        begin = time.perf_counter()
+        messages = [question_message(question, media)]
+        return self._stream(messages, pages, dpi, generation, is_cancelled, begin)
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        pages: PageChoice = None,
+        dpi: float | None = None,
+        generation: GenerationConfig | None = None,
+        is_cancelled: Callable[[], bool] = never,
+    ) -> Answer:
+        """Answer the last message of a conversation.
+
+        Args:
+            messages: `{"role": "user", "content": ...}`; a content is a text, or a list of
+                `{"type": "text", "text": ...}` and `{"type": "image", "image": source}`, where
+                source is whatever `ask` takes. An image part may have its own `pages` and `dpi`.
+            pages, dpi, generation, is_cancelled: as in `ask`.
+
+        Raises:
+            PromptError, MediaError, CheckpointError: as in `ask`.
+        """
+        return self.stream_chat(
+            messages, pages=pages, dpi=dpi, generation=generation, is_cancelled=is_cancelled
+        ).read()
+
+    def stream_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        pages: PageChoice = None,
+        dpi: float | None = None,
+        generation: GenerationConfig | None = None,
+        is_cancelled: Callable[[], bool] = never,
+    ) -> AnswerStream:
+        """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
+        begin = time.perf_counter()
+        return self._stream(messages, pages, dpi, generation, is_cancelled, begin)
+
+    @torch.inference_mode()
+    def logits(
+        self,
+        *,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        image_grid_hw: Tensor | None = None,
+    ) -> Tensor:
+        """Float32 logits `(tokens, vocab)`; the names and shapes are those of transformers.
+
+        Args:
+            input_ids: `(tokens,)` or `(1, tokens)`.
+            pixel_values: `(patches, 3 * patch_size**2)` of all pictures.
+            image_grid_hw: `(pictures, 2)`.
+
+        Raises:
+            InputError: an id is outside the vocabulary, or the shapes do not fit.
+            FusionError: placeholders and visual tokens differ in number.
+        """
+        ids = torch.as_tensor(input_ids)
+        ids = ids[0] if ids.dim() == 2 and ids.shape[0] == 1 else ids
+        inputs = ModelInputs(input_ids=ids, pixel_values=pixel_values, image_grid_hw=image_grid_hw)
+        inputs = inputs_on_device(self.model, inputs)
+        trunk = language_model(self.model)
+        return trunk.logits(hidden_states(self.model, inputs))
+
+    @torch.inference_mode()
+    def score(
+        self,
+        prompt: str,
+        answer: str,
+        *media: MediaSource,
+        pages: PageChoice = None,
+        dpi: float | None = None,
+    ) -> Score:
+        """The log-probability of an answer you give, token by token.
+
+        Raises:
+            PromptError, MediaError, CheckpointError: as in `ask`.
+        """
+        if not isinstance(answer, str):
+            raise PromptError(f"The answer to score is a {type(answer).__name__}, not a text.")
+        processor = self.processor
+        opened = self._open([question_message(prompt, media)], pages, dpi)
+        turn = {"role": "assistant", "content": answer}
+        inputs = processor.encode_conversation([*opened.messages, turn])
+        assert inputs.labels is not None
+        places = (inputs.labels != IGNORED_LABEL).nonzero()[:, 0].tolist()
+        inputs = inputs_on_device(self.model, inputs)
+        hidden_TD = hidden_states(self.model, inputs)
+        logits_AV = language_model(self.model).logits(hidden_TD[[place - 1 for place in places]])
+        ids = inputs.input_ids[places]
+        chosen = logits_AV.log_softmax(-1).gather(1, ids[:, None])[:, 0].double().tolist()
+        *logprobs, end_logprob = chosen
+        return Score(
+            total=sum(logprobs),
+            logprobs=tuple(logprobs),
+            end_logprob=end_logprob,
+            token_ids=tuple(ids[:-1].tolist()),
+        )
+
+    def _open(
+        self, messages: Sequence[Message], pages: PageChoice, dpi: float | None
+    ) -> OpenedConversation:
+        opened = open_conversation(messages, pages=pages, dpi=dpi)
+        if opened.pages and isinstance(self.model, LanguageModel):
+            raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
+        return opened
+
+    def _stream(
+        self,
+        messages: Sequence[Message],
+        pages: PageChoice,
+        dpi: float | None,
+        config: GenerationConfig | None,
+        is_cancelled: Callable[[], bool],
+        begin: float,
+    ) -> AnswerStream:
+        processor = self.processor
+        opened = self._open(messages, pages, dpi)
+        inputs = processor(opened.messages)
+        generation = Generation(
+            self.model,
+            inputs,
+            config or GenerationConfig(),
+            end_ids=self.end_ids,
+            context_length=self.context_length,
+            is_cancelled=is_cancelled,
+        )
+        warnings = [
+            *page_warnings(self.limits, opened.pages, inputs.images, dpi=dpi),
+            *question_warnings(self.limits, opened.question),
+        ]
+        return AnswerStream(
+            generation,
+            decode=processor.decode,
+            limits=self.limits,
+            warnings=warnings,
+            begin=begin,
+        )

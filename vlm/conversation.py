@@ -1,0 +1,95 @@
+"""Messages whose pictures are files, documents or arrays, to messages whose pictures are pages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.chat import Message
+from ..data.media import Page, open_media
+from ..data.media.open import MediaSource
+from ..data.media.page_range import PageChoice
+from ..errors import PromptError
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedConversation:
+    """Messages for the processor, and their pages in the order of appearance."""
+
+    messages: list[Message]
+    pages: list[Page]
+
+    @property
+    def question(self) -> str:
+        """The text of the last user message."""
+        for message in reversed(self.messages):
+            if message.get("role") == "user":
+                return _text(message.get("content"))
+        return ""
+
+
+def question_message(question: str, media: Sequence[MediaSource]) -> Message:
+    """A question about pages, as a user message: pages first, then the question.
+
+    Raises:
+        PromptError: the question is empty or no text.
+    """
+    if not isinstance(question, str):
+        raise PromptError(
+            f"The question is a {type(question).__name__}, not a text; it comes before the media."
+        )
+    if not question.strip():
+        raise PromptError("The question is empty: say what you want to know.")
+    if not media:
+        return {"role": "user", "content": question}
+    pictures = [{"type": "image", "image": source} for source in media]
+    return {"role": "user", "content": [*pictures, {"type": "text", "text": question}]}
+
+
+def open_conversation(
+    messages: Sequence[Message], *, pages: PageChoice = None, dpi: float | None = None
+) -> OpenedConversation:
+    """Opens every picture; a document becomes one picture a page.
+
+    A part may have its own `pages` and `dpi`, which go before the arguments.
+
+    Raises:
+        PromptError: a message is no mapping.
+        MediaError: a picture cannot be opened.
+    """
+    if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
+        raise PromptError(
+            "The messages must be a list such as [{'role': 'user', 'content': '...'}], not a "
+            f"{type(messages).__name__}."
+        )
+    opened: list[Page] = []
+    ready: list[Message] = []
+    for idx, message in enumerate(messages):
+        if not isinstance(message, Mapping):
+            raise PromptError(f"Message {idx} is a {type(message).__name__}, not a mapping.")
+        content = message.get("content")
+        if isinstance(content, str) or not isinstance(content, Sequence):
+            ready.append(message)
+            continue
+        parts: list[Any] = []
+        for part in content:
+            if not _is_picture(part):
+                parts.append(part)
+                continue
+            found = open_media(
+                part["image"], pages=part.get("pages", pages), dpi=part.get("dpi", dpi)
+            )
+            opened += found
+            parts += [{"type": "image", "image": page.image} for page in found]
+        ready.append({**message, "content": parts})
+    return OpenedConversation(messages=ready, pages=opened)
+
+
+def _is_picture(part: Any) -> bool:
+    is_named = isinstance(part, Mapping) and part.get("type") == "image"
+    return is_named and part.get("image") is not None
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content or () if part.get("type") == "text")
