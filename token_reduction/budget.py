@@ -8,7 +8,9 @@ def grid_tokens(rows: int, cols: int, merge_size: int = 2) -> int:
     return (rows // merge_size) * (cols // merge_size)
 
 
-def image_tokens(resolution: DynamicResolution, height: int, width: int, num_images: int = 1) -> int:
+def image_tokens(
+    resolution: DynamicResolution, height: int, width: int, num_images: int = 1
+) -> int:
     """Visual tokens of an image of `height` x `width` pixels among `num_images` of one prompt.
 
     Raises:

@@ -32,7 +32,9 @@ class DynamicResolution:
 
     def budget(self, num_images: int = 1) -> int:
         """Patches each image of one prompt may have."""
-        budget = max((self.max_model_len - 4) * self.merge_size**2, self.min_num_patches * num_images)
+        budget = max(
+            (self.max_model_len - 4) * self.merge_size**2, self.min_num_patches * num_images
+        )
         if self.max_num_patches:
             budget = min(budget, self.max_num_patches)
         return max(budget, self.min_num_patches)

@@ -74,7 +74,9 @@ class MambaCache:
 class Cache:
     """One entry per layer of a language model, for `num_seqs` sequences."""
 
-    def __init__(self, layers: list[AttentionCache | MambaCache | None], lengths: list[int]) -> None:
+    def __init__(
+        self, layers: list[AttentionCache | MambaCache | None], lengths: list[int]
+    ) -> None:
         self.layers = layers
         self.lengths = lengths
 
@@ -98,10 +100,17 @@ class Cache:
                 layers.append(AttentionCache(keys, torch.empty_like(keys), [0] * num_seqs))
             elif letter == "M":
                 rows = torch.zeros(
-                    (num_seqs, config.conv_kernel - 1, config.mamba_conv_size), device=device, dtype=dtype
+                    (num_seqs, config.conv_kernel - 1, config.mamba_conv_size),
+                    device=device,
+                    dtype=dtype,
                 )
                 state = torch.zeros(
-                    (num_seqs, config.mamba_num_heads, config.mamba_head_dim, config.ssm_state_size),
+                    (
+                        num_seqs,
+                        config.mamba_num_heads,
+                        config.mamba_head_dim,
+                        config.ssm_state_size,
+                    ),
                     device=device,
                     dtype=state_dtype,
                 )

@@ -88,7 +88,9 @@ class LanguageModel(nn.Module):
         for name, parameter in self.named_parameters():
             if parameter.dim() < 2 or name.endswith("conv1d.weight"):
                 continue
-            residual = name.endswith(("out_proj.weight", "o_proj.weight", "down_proj.weight", "down_proj"))
+            residual = name.endswith(
+                ("out_proj.weight", "o_proj.weight", "down_proj.weight", "down_proj")
+            )
             nn.init.normal_(parameter, std=into_residual if residual else std)
 
     def embed(self, input_ids: Tensor) -> Tensor:

@@ -69,7 +69,9 @@ class VisionLanguageModel(nn.Module):
         """
         embeds_TD = self.language_model.embed(input_ids)
         if (pixel_values is None) != (image_grid_hw is None):
-            raise InputError("pixel_values and image_grid_hw belong together; one of them is missing.")
+            raise InputError(
+                "pixel_values and image_grid_hw belong together; one of them is missing."
+            )
         if pixel_values is None or image_grid_hw is None:
             visual_VD = embeds_TD.new_zeros(0, embeds_TD.shape[-1])
         else:

@@ -39,7 +39,11 @@ class Mamba2Mixer(nn.Module):
         self.state_size = config.ssm_state_size
         inner, conv = config.mamba_inner_size, config.mamba_conv_size
         self.sizes = [inner, conv, self.num_heads]
-        self.conv_sizes = [inner, self.num_groups * self.state_size, self.num_groups * self.state_size]
+        self.conv_sizes = [
+            inner,
+            self.num_groups * self.state_size,
+            self.num_groups * self.state_size,
+        ]
         low, high = config.time_step_limit
         self.dt_limit = None if low <= 0.0 and high == math.inf else (low, high)
 
@@ -48,7 +52,9 @@ class Mamba2Mixer(nn.Module):
         self.dt_bias = nn.Parameter(torch.empty(self.num_heads))
         self.A_log = nn.Parameter(torch.log(torch.arange(1, self.num_heads + 1).float()))
         self.D = nn.Parameter(torch.ones(self.num_heads))
-        self.norm = GatedGroupRMSNorm(inner, num_groups=self.num_groups, eps=config.layer_norm_epsilon)
+        self.norm = GatedGroupRMSNorm(
+            inner, num_groups=self.num_groups, eps=config.layer_norm_epsilon
+        )
         self.out_proj = Linear(inner, config.hidden_size, bias=config.use_bias)
         self._reset_dt_bias(config)
 
@@ -56,7 +62,9 @@ class Mamba2Mixer(nn.Module):
     def _reset_dt_bias(self, config: LanguageConfig) -> None:
         """Inverse softplus of steps drawn log-uniformly from [time_step_min, time_step_max]."""
         low, high = math.log(max(config.time_step_min, 1e-3)), math.log(config.time_step_max)
-        dt = torch.exp(torch.rand(self.num_heads) * (high - low) + low).clamp_min(config.time_step_floor)
+        dt = torch.exp(torch.rand(self.num_heads) * (high - low) + low).clamp_min(
+            config.time_step_floor
+        )
         self.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
     def forward(self, x_TD: Tensor, row: PackedRow, cache: MambaCache | None = None) -> Tensor:
@@ -68,7 +76,9 @@ class Mamba2Mixer(nn.Module):
         A = -torch.exp(self.A_log.float())
         D = self.D.float()
         if cache is not None and row.is_decode:
-            x, B, C = self._split(F.silu(causal_conv_step(conv_in, weight, self.conv1d.bias, cache.conv_rows)))
+            x, B, C = self._split(
+                F.silu(causal_conv_step(conv_in, weight, self.conv1d.bias, cache.conv_rows))
+            )
             y = ssd_step(x, dt, A, B, C, D, cache.state)
         else:
             conv_out, rows = causal_conv(

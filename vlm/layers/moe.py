@@ -79,9 +79,9 @@ class MoEMixer(nn.Module):
         self.shared_experts = MLP(
             config.hidden_size, config.moe_shared_expert_intermediate_size, bias=config.mlp_bias
         )
-        latent = config.moe_latent_size
-        self.fc1_latent_proj = Linear(config.hidden_size, latent, bias=False) if latent else None
-        self.fc2_latent_proj = Linear(latent, config.hidden_size, bias=False) if latent else None
+        latent, bias = config.moe_latent_size, config.mlp_bias
+        self.fc1_latent_proj = Linear(config.hidden_size, latent, bias=bias) if latent else None
+        self.fc2_latent_proj = Linear(latent, config.hidden_size, bias=bias) if latent else None
         self.last_load: Tensor | None = None
 
     def forward(self, x_TD: Tensor) -> Tensor:

@@ -52,7 +52,9 @@ def causal_conv(
     else:
         lengths = (cu_seqlens[1:] - cu_seqlens[:-1]).long()
         seq = torch.repeat_interleave(torch.arange(S, device=x_TC.device), lengths, output_size=T)
-        picked = torch.arange(T, device=x_TC.device) + seq * (K - 1)  # first input row of each window
+        picked = torch.arange(T, device=x_TC.device) + seq * (
+            K - 1
+        )  # first input row of each window
         padded = x_TC.new_zeros(T + S * (K - 1), C).index_copy(0, picked + K - 1, x_TC)
         if initial_rows is not None:
             heads = cu_seqlens[:-1].long() + torch.arange(S, device=x_TC.device) * (K - 1)
@@ -74,7 +76,7 @@ def causal_conv(
 def causal_conv_step(
     x_SC: Tensor, weight_CK: Tensor, bias_C: Tensor | None, rows_SKC: Tensor
 ) -> Tensor:
-    """One token of each sequence; `rows_SKC` `(S, K - 1, C)` is shifted in place. Returns `(S, C)`."""
+    """One token of each sequence, `(S, C)`; `rows_SKC` `(S, K - 1, C)` is shifted in place."""
     taps = weight_CK.t()
     y = torch.addcmul((rows_SKC * taps[:-1]).sum(1), x_SC, taps[-1])
     rows_SKC[:, :-1] = rows_SKC[:, 1:].clone()

@@ -96,9 +96,15 @@ def ssd_scan(
 
 
 def ssd_step(
-    x_SHP: Tensor, dt_SH: Tensor, A_H: Tensor, B_SGN: Tensor, C_SGN: Tensor, D_H: Tensor, state_SHPN: Tensor
+    x_SHP: Tensor,
+    dt_SH: Tensor,
+    A_H: Tensor,
+    B_SGN: Tensor,
+    C_SGN: Tensor,
+    D_H: Tensor,
+    state_SHPN: Tensor,
 ) -> Tensor:
-    """One token of each sequence; `state_SHPN` (float32) is updated in place. Returns y `(S, H, P)`."""
+    """One token of each sequence, y `(S, H, P)`; `state_SHPN` (float32) is updated in place."""
     S, H, P = x_SHP.shape
     G = B_SGN.shape[1]
     x = x_SHP.float()
@@ -130,7 +136,7 @@ def _scan(
     initial_state: Tensor | None,
     chunk_size: int,
 ) -> tuple[Tensor, Tensor]:
-    """Chunks over the whole row; masks keep sequences apart. One sequence if `cu_seqlens` is None."""
+    """Chunks over the whole row, masks keep sequences apart; one sequence without `cu_seqlens`."""
     T, H, P = x_THP.shape
     G, N = B_TGN.shape[1:]
     R = H // G
@@ -139,7 +145,10 @@ def _scan(
     device = x_THP.device
 
     dt = dt_TH.float()
-    decay = _chunked(dt * A_H, C, L).cumsum(1)  # (C, L, H): log decay from the chunk's start
+    # Log decay from the chunk's start (C, L, H). Differences of these sums are what counts, and one
+    # token that forgets everything makes the sums large: in float64 the differences stay exact.
+    exact = torch.float32 if device.type == "mps" else torch.float64
+    decay = _chunked(dt * A_H, C, L).cumsum(1, dtype=exact)
     x = x_THP.float()
     xdt = _chunked(x * dt[..., None], C, L).view(C, L, G, R, P)
     B = _chunked(B_TGN.float(), C, L).transpose(1, 2)  # (C, G, L, N)
@@ -149,7 +158,9 @@ def _scan(
     same_CL = None
     if cu_seqlens is not None and cu_seqlens.shape[0] > 2:
         lengths = cu_seqlens[1:] - cu_seqlens[:-1]
-        seq = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths.long(), output_size=T)
+        seq = torch.repeat_interleave(
+            torch.arange(len(lengths), device=device), lengths.long(), output_size=T
+        )
         seq = _chunked(seq + 1, C, L)  # padding is sequence 0
         keep_LL = keep_LL & (seq[:, :, None] == seq[:, None, :])
         last = seq[-1, (T - 1) % L]
@@ -163,7 +174,7 @@ def _scan(
 
     # inside a chunk: y_i += sum_j (C_i . B_j) exp(decay_i - decay_j) dt_j x_j
     decay_CHL = decay.transpose(1, 2)
-    weights = decay_CHL[..., :, None] - decay_CHL[..., None, :]
+    weights = (decay_CHL[..., :, None] - decay_CHL[..., None, :]).float()
     weights = weights.masked_fill(~keep_LL[:, None], float("-inf")).exp_().view(C, G, R, L, L)
     scores = torch.matmul(Cm, B.transpose(2, 3))
     weights = weights * scores[:, :, None]
@@ -171,14 +182,14 @@ def _scan(
     y = torch.matmul(weights, xdt_heads)
 
     # what a chunk adds to the state at its end
-    to_end = torch.exp(decay[:, -1:] - decay)
+    to_end = torch.exp((decay[:, -1:] - decay).float())
     if same_CL is not None:
         to_end = to_end * to_end_CL[..., None]
     weighted = (xdt * to_end.view(C, L, G, R, 1)).permute(0, 2, 1, 3, 4).reshape(C, G, L, R * P)
     added = torch.matmul(B.transpose(2, 3), weighted)  # (C, G, N, R * P)
 
     # carry the state from chunk to chunk
-    whole = torch.exp(decay[:, -1])
+    whole = torch.exp(decay[:, -1].float())
     if same_CL is not None:
         whole = whole * carried_C[:, None]
     whole = whole.view(C, G, 1, R, 1).expand(C, G, 1, R, P).reshape(C, G, 1, R * P)
@@ -192,7 +203,7 @@ def _scan(
         state = torch.addcmul(added[c], whole[c], state)
     if C > 1 or initial_state is not None:
         carried = torch.matmul(Cm, torch.stack(states)).view(C, G, L, R, P).permute(0, 1, 3, 2, 4)
-        from_start = torch.exp(decay)
+        from_start = torch.exp(decay.float())
         if same_CL is not None:
             from_start = from_start * same_CL[..., None]
         y = y + carried * from_start.view(C, L, G, R).permute(0, 2, 3, 1)[..., None]
