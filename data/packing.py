@@ -26,6 +26,7 @@ class Example:
         pixel_values: float32 `(patches, 3 * p * p)`.
         image_grid_hw: int64 `(images, 2)`.
         char_targets: int64 `(patches, slots)`, or `None` where characters are not known.
+        kinds: kind of each run of labels (of each answer), in order; may be empty.
     """
 
     input_ids: np.ndarray
@@ -33,6 +34,7 @@ class Example:
     pixel_values: np.ndarray
     image_grid_hw: np.ndarray
     char_targets: np.ndarray | None = None
+    kinds: tuple[str, ...] = ()
 
     @property
     def num_tokens(self) -> int:
@@ -59,6 +61,7 @@ class Batch:
         image_grid_hw: int64 `(images, 2)`.
         char_targets: int64 `(patches, slots)` or `None`.
         num_examples: how many examples were packed.
+        kinds: kind of each answer of the row, in order.
     """
 
     input_ids: torch.Tensor
@@ -70,6 +73,7 @@ class Batch:
     image_grid_hw: torch.Tensor
     char_targets: torch.Tensor | None
     num_examples: int
+    kinds: tuple[str, ...] = ()
 
     def to(self, device: torch.device | str) -> Batch:
         """The same row on a device."""
@@ -188,6 +192,7 @@ def pack(examples: Sequence[Example]) -> Batch:
         image_grid_hw=torch.from_numpy(np.concatenate([e.image_grid_hw for e in examples])),
         char_targets=targets,
         num_examples=len(examples),
+        kinds=tuple(kind for example in examples for kind in example.kinds),
     )
 
 

@@ -2,60 +2,86 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from ...data.char_labels import char_targets
+from ...data.image_transform import ImageTransform
 from ...data.packing import Example
+from ...data.processor import Processor
 from ...data.shards import Record
-from ...token_reduction.resolution import DynamicResolution
-from ...vision_encoder.radio import RadioConfig
 
 _NOTHING = np.zeros(0, dtype=np.int64)
 
 
 class TowerExamples:
-    """Pictures with the characters of their patches, and no text.
+    """Pictures with the characters of their patches, and no text."""
 
-    Args:
-        vision: the tower's sizes and pixel statistics.
-        resolution: the rule for grids, the one inference uses.
-    """
-
-    def __init__(self, vision: RadioConfig, resolution: DynamicResolution):
-        self.resolution = resolution
-        self.patch = vision.patch_size
-        mean, std = np.array(vision.image_mean), np.array(vision.image_std)
-        # (x / 255 - mean) / std as one multiplication and one addition.
-        self.scale = (1 / (255 * std)).astype(np.float32)
-        self.shift = (-mean / std).astype(np.float32)
+    def __init__(self, transform: ImageTransform):
+        self.transform = transform
 
     def __call__(self, record: Record) -> Example:
-        height, width = record.image.shape[:2]
-        grid = self.resolution.grid(height, width)
+        packed = self.transform([record.image])
         return Example(
             input_ids=_NOTHING,
             labels=_NOTHING,
-            pixel_values=self.patches(record.image, grid),
-            image_grid_hw=np.array([grid], dtype=np.int64),
-            char_targets=record_targets(record, grid),
+            pixel_values=packed.pixel_values.numpy(),
+            image_grid_hw=packed.image_grid_hw.numpy(),
+            char_targets=record_targets(record, packed.infos[0].grid),
         )
 
-    def patches(self, image: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-        """Normalised patches `(rows * columns, 3 * p * p)`, each in (channel, y, x) order."""
-        rows, columns, p = *grid, self.patch
-        pixels = image.astype(np.float32)
-        if image.shape[:2] != (rows * p, columns * p):
-            batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-            size = (rows * p, columns * p)
-            resized = F.interpolate(
-                batch, size=size, mode="bicubic", antialias=True, align_corners=False
-            )
-            pixels = resized[0].permute(1, 2, 0).numpy()
-        pixels = pixels * self.scale + self.shift
-        tiles = pixels.reshape(rows, p, columns, p, 3).transpose(0, 2, 4, 1, 3)
-        return tiles.reshape(rows * columns, 3 * p * p)
+
+class AnswerExamples:
+    """Pictures with a conversation about them: up to `questions` of the document's questions.
+
+    Which questions, and in which order, is drawn from the record's key; so each document shows
+    other questions first, and the same record always makes the same example.
+
+    Args:
+        processor: the one inference uses.
+        questions: the most questions of one conversation.
+        char_targets: also give the characters of the patches.
+    """
+
+    def __init__(self, processor: Processor, *, questions: int, char_targets: bool):
+        self.processor = processor
+        self.questions = questions
+        self.char_targets = char_targets
+
+    def __call__(self, record: Record) -> Example | None:
+        """The example of a record, or `None` if the record has no questions."""
+        asked = list(record.meta.get("qas", ()))
+        if not asked:
+            return None
+        rng = random.Random(f"{record.key} {record.meta.get('seed')}")
+        rng.shuffle(asked)
+        asked = asked[: self.questions]
+        inputs = self.processor.encode_conversation(conversation(record.image, asked))
+        assert inputs.labels is not None and inputs.pixel_values is not None
+        assert inputs.image_grid_hw is not None
+        grid = inputs.images[0].grid
+        return Example(
+            input_ids=inputs.input_ids.numpy(),
+            labels=inputs.labels.numpy(),
+            pixel_values=inputs.pixel_values.numpy(),
+            image_grid_hw=inputs.image_grid_hw.numpy(),
+            char_targets=record_targets(record, grid) if self.char_targets else None,
+            kinds=tuple(kind for kind, _, _ in asked),
+        )
+
+
+def conversation(image: np.ndarray, asked: list[Any]) -> list[dict[str, Any]]:
+    """Messages of `(kind, question, answer)` triples; the picture comes with the first."""
+    messages: list[dict[str, Any]] = []
+    for _, question, answer in asked:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": question}]
+        if not messages:
+            parts.insert(0, {"type": "image", "image": image})
+        messages.append({"role": "user", "content": parts})
+        messages.append({"role": "assistant", "content": answer})
+    return messages
 
 
 def record_targets(record: Record, grid: tuple[int, int]) -> np.ndarray | None:

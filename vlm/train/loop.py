@@ -70,7 +70,6 @@ def train(
     resume: Resume = "auto",
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
-    tokenizer_folder: Path | None = None,
 ) -> RunReport:
     """Run a recipe from where its last checkpoint left it, to its end or a time limit.
 
@@ -80,13 +79,11 @@ def train(
         resume: `auto` continues the newest checkpoint exactly (or from its weights alone, if
             its optimizer state did not travel), `weights` restarts the optimizer with a short
             warm-up, `none` starts anew and leaves old checkpoints to be overwritten.
-        tokenizer_folder: tokenizer and chat template, for stages that ask questions.
 
     Raises:
         LatentVLMError: the loss stayed infinite or not a number, or a checkpoint is broken.
     """
     run = _Run(recipe, trainee, callbacks or Callbacks(), torch.device(device), progress)
-    run.tokenizer_folder = tokenizer_folder
     run.resume(resume)
     limit = None if max_minutes is None else time.monotonic() + 60 * max_minutes
     with _stop_on_signals(run):
@@ -107,7 +104,6 @@ class _Run:
         self.progress = progress or Progress(visible=False)
         self.folder = Path(recipe.output)
         self.log = RunLog(self.folder)
-        self.tokenizer_folder: Path | None = None
         self.stopping = False
         self.stage_idx, self.stage_step, self.total_step = 0, 0, 0
         self.documents, self.seconds, self.restarted_at = 0, 0.0, -1
@@ -163,7 +159,7 @@ class _Run:
             return True
         recipe, device = self.recipe, self.device
         config = self.trainee.model.config
-        examples = make_examples(recipe, stage, config, self.tokenizer_folder)
+        examples = make_examples(recipe, stage, config)
         plan = SyntheticPlan(
             seed=recipe.seed,
             stage=stage.name,
@@ -191,6 +187,7 @@ class _Run:
         loader = Loader(producer, examples, limits=stage.rows, on_error=recipe.data.on_error)
         if self.loader_state is not None:
             loader.load_state_dict(self.loader_state)
+        self.trainee.train()
         meter = Meter()
         bad_steps = 0
         self.progress.start(f"{recipe.name}: {stage.name}", stage.steps, self.stage_step)
@@ -201,7 +198,6 @@ class _Run:
                     return False
                 factor = self._factor(stage)
                 set_rates(optimizer, factor)
-                self.trainee.train()
                 optimizer.zero_grad(set_to_none=True)
                 for _ in range(stage.rows_per_step):
                     with meter.waiting():
@@ -299,6 +295,7 @@ class _Run:
         }
         self.log.write(entry)
         self.progress.say(entry)
+        self.trainee.train()
 
     def _checkpoint(self, stage: Stage, optimizer: torch.optim.Optimizer, loader: Loader) -> None:
         save_checkpoint(

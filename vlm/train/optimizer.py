@@ -32,9 +32,10 @@ def schedule(
 
 
 def part_of(name: str) -> str:
-    """Which part of the model a parameter belongs to."""
-    if name.startswith(ALWAYS_FROZEN):
-        return "frozen"
+    """Which part of the model a parameter of a `Trainee` belongs to."""
+    name = name.removeprefix("model.")
+    if name.startswith(ALWAYS_FROZEN) or ".video_embedder." in name:
+        return "frozen"  # these documents have no video
     if name.startswith("char_head."):
         return "char_head"
     return name.split(".", 1)[0]
@@ -56,6 +57,8 @@ def make_optimizer(
     Every group carries `peak_lr` and the `names` of its parameters.
     """
     groups: dict[tuple[str, bool], dict] = {}
+    unknown = rates.keys() - {part_of(name) for name, _ in module.named_parameters()}
+    assert not unknown, f"no parameters belong to {unknown}"
     for name, parameter in module.named_parameters():
         part = part_of(name)
         rate = rates.get(part, 0.0)

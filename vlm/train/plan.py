@@ -35,6 +35,14 @@ class SyntheticPlan:
             seed = document_seed(self.seed, self.stage, idx)
             yield to_record(f"{idx:09d}", seed, generate(seed, self._choose(seed)))
 
+    def texts(self, shard: int) -> Iterator[str]:
+        """What the documents of a shard say: their text, questions and answers."""
+        for record in self.records(shard):
+            yield "\n".join(record.meta["lines"])
+            for _, question, answer in record.meta["qas"]:
+                yield question
+                yield answer
+
     def _choose(self, seed: int) -> GeneratorConfig:
         if len(self.mixture) == 1:
             return self.mixture[0].config

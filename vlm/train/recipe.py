@@ -133,10 +133,17 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSettings:
-    """The tokenizer is learnt from the text of documents of the recipe's own mixture."""
+    """The tokenizer is learnt from the text of the recipe's own documents, or given.
+
+    Attributes:
+        vocab_size: number of ids in all.
+        documents: how many documents to learn from.
+        folder: of a tokenizer to take instead.
+    """
 
     vocab_size: int = 512
-    documents: int = 20000
+    documents: int = 4000
+    folder: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

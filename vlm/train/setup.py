@@ -8,17 +8,21 @@ from pathlib import Path
 
 import torch
 
+from ...data.image_transform import ImageConfig, ImageTransform
 from ...data.packing import Batch, Example, Packer, pack
+from ...data.processor import Processor
+from ...data.processor_files import write_processor_files
 from ...data.shards import Record
+from ...data.tokenizer import train_tokenizer
 from ...errors import ConfigError
-from ...token_reduction.resolution import DynamicResolution
 from ..config import VisionLanguageConfig
 from ..model import VisionLanguageModel
 from ..presets import preset
-from .examples import TowerExamples
+from .examples import AnswerExamples, TowerExamples
 from .plan import SyntheticPlan
 from .recipe import MixtureEntry, Recipe, Stage
-from .tasks import Task, TowerTask, Trainee
+from .init import start_tower
+from .tasks import AnswersTask, Task, TowerTask, Trainee
 
 
 def model_config(recipe: Recipe) -> VisionLanguageConfig:
@@ -33,32 +37,77 @@ def make_trainee(recipe: Recipe) -> Trainee:
     """The model at its random start, a function of the recipe's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return Trainee(VisionLanguageModel(model_config(recipe)))
+        model = VisionLanguageModel(model_config(recipe))
+        start_tower(model.vision_encoder)
+        return Trainee(model)
 
 
-def resolution(recipe: Recipe, config: VisionLanguageConfig) -> DynamicResolution:
-    """The rule for grids that training and the saved processor share."""
-    return DynamicResolution(
+def image_config(recipe: Recipe, config: VisionLanguageConfig) -> ImageConfig:
+    """The image settings that training and the saved processor share."""
+    return ImageConfig(
         patch_size=config.vision.patch_size,
-        merge_size=config.merge_size,
+        downsample_ratio=config.downsample_ratio,
         min_num_patches=recipe.resolution.min_num_patches,
         max_num_patches=recipe.resolution.max_num_patches,
         max_model_len=config.text.max_position_embeddings,
+        image_mean=config.vision.image_mean,
+        image_std=config.vision.image_std,
     )
 
 
+def make_processor(recipe: Recipe, config: VisionLanguageConfig) -> Path:
+    """The folder of the run's tokenizer and processor files; made if it is not there.
+
+    The tokenizer is learnt from what the documents of the recipe say: a function of the recipe.
+    """
+    folder = Path(recipe.output) / "processor"
+    if (folder / "processor_config.json").is_file():
+        return folder
+    settings = recipe.tokenizer
+    source = Path(settings.folder) if settings.folder else folder
+    if not settings.folder:
+        mixture = tuple(
+            replace(entry, weight=entry.weight / sum(e.weight for e in stage.data))
+            for stage in recipe.stages
+            if stage.task == "answers"
+            for entry in stage.data
+        )
+        plan = SyntheticPlan(
+            seed=recipe.seed,
+            stage="tokenizer",
+            mixture=mixture,
+            documents_per_shard=settings.documents,
+        )
+        train_tokenizer(
+            plan.texts(0),
+            vocab_size=settings.vocab_size,
+            folder=folder,
+            max_length=config.text.max_position_embeddings,
+        )
+    write_processor_files(
+        folder,
+        tokenizer_folder=source,
+        image_config=image_config(recipe, config),
+        video_temporal_patch_size=config.vision.video_temporal_patch_size or 2,
+    )
+    return folder
+
+
 def make_examples(
-    recipe: Recipe, stage: Stage, config: VisionLanguageConfig, tokenizer_folder: Path | None
+    recipe: Recipe, stage: Stage, config: VisionLanguageConfig
 ) -> Callable[[Record], Example | None]:
     """What turns the stage's records into examples."""
     if stage.task == "tower":
-        return TowerExamples(config.vision, resolution(recipe, config))
-    raise ConfigError(f"stage {stage.name!r}: task {stage.task!r} needs a tokenizer")
+        return TowerExamples(ImageTransform(image_config(recipe, config)))
+    processor = Processor.from_folder(make_processor(recipe, config))
+    return AnswerExamples(
+        processor, questions=stage.questions, char_targets=stage.losses.char > 0
+    )
 
 
 def make_task(trainee: Trainee, stage: Stage) -> Task:
     """What the stage learns."""
-    return TowerTask(trainee, stage)
+    return TowerTask(trainee, stage) if stage.task == "tower" else AnswersTask(trainee, stage)
 
 
 def held_out_batches(

@@ -114,6 +114,8 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
     for parameter, key in _named(optimizer):
         slots = ("step", "exp_avg", "exp_avg_sq")
         missing = [slot for slot in slots if f"{slot}:{key}" not in tensors]
+        if len(missing) == len(slots):
+            continue  # it never had a gradient
         if missing:
             raise CheckpointError(f"checkpoint {folder} has no optimizer state of {key!r}")
         optimizer.state[parameter] = {

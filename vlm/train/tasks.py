@@ -10,9 +10,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ...data.packing import Batch
+from ...data.packing import IGNORE, Batch
+from ..fusion import fuse
 from ..model import VisionLanguageModel
 from .char_head import CharHead, CharScores, char_loss
+from .loss import balance_experts, mtp_loss, next_token_loss
 from .recipe import Stage
 
 
@@ -70,3 +72,80 @@ class TowerTask:
         assert batch.char_targets is not None, "tower stages need documents with characters"
         features = self.trainee.model.vision_encoder(batch.pixel_values, batch.image_grid_hw)
         return self.trainee.char_head(features), batch.char_targets
+
+
+class AnswersTask:
+    """Next tokens of answers, with the losses beside it that the stage asks for."""
+
+    def __init__(self, trainee: Trainee, stage: Stage):
+        self.trainee = trainee
+        self.weights = stage.losses
+        self.bias_rate = stage.expert_bias_rate
+        rates = stage.learning_rates
+        self.sees_gradient = rates.vision_encoder > 0 or stage.losses.char > 0
+        self.mtp = stage.losses.mtp if trainee.model.language_model.mtp is not None else 0.0
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        model, weights = self.trainee.model, self.weights
+        features, hidden = self._forward(batch)
+        total, log_norms = next_token_loss(model.language_model, hidden, batch.labels)
+        parts = {"next": total.detach()}
+        if weights.z:
+            total = total + weights.z * log_norms.square().mean()
+        if self.mtp:
+            mtp = mtp_loss(model.language_model, hidden, batch)
+            total = total + self.mtp * mtp
+            parts["mtp"] = mtp.detach()
+        if weights.char and batch.char_targets is not None:
+            logits = self.trainee.char_head(features)
+            char = char_loss(logits, batch.char_targets, blank_weight=weights.char_blank)
+            total = total + weights.char * char
+            parts["char"] = char.detach()
+        return total, parts
+
+    def after_step(self) -> None:
+        """Balance the experts by the load of the step's last row."""
+        if self.bias_rate:
+            balance_experts(self.trainee.model, rate=self.bias_rate)
+
+    @torch.no_grad()
+    def evaluate(self, batches: list[Batch]) -> dict[str, float]:
+        """Loss, share of right tokens, and share of answers right in every token.
+
+        An answer is right in every token, its end included, exactly if greedy decoding would
+        give it; so `exact` needs no decoding. It is reported for each kind of question too.
+        """
+        language_model = self.trainee.model.language_model
+        loss, tokens, right = 0.0, 0, 0
+        by_kind: dict[str, list[int]] = {}
+        for batch in batches:
+            _, hidden = self._forward(batch)
+            places = (batch.labels != IGNORE).nonzero().squeeze(1)
+            logits, labels = language_model.logits(hidden[places]), batch.labels[places]
+            loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+            hits = logits.argmax(-1) == labels
+            tokens, right = tokens + len(places), right + int(hits.sum())
+            # Answers are runs of labelled places; questions lie between them.
+            starts = [0, *((places.diff() > 1).nonzero().squeeze(1) + 1).tolist(), len(places)]
+            whole = [
+                bool(hits[a:b].all()) for a, b in zip(starts, starts[1:], strict=False) if b > a
+            ]
+            for kind, is_right in zip(batch.kinds, whole, strict=True):
+                by_kind.setdefault(kind, []).append(int(is_right))
+        everything = [hit for hits_of_kind in by_kind.values() for hit in hits_of_kind]
+        return {
+            "loss": loss / max(tokens, 1),
+            "token_accuracy": right / max(tokens, 1),
+            "exact": sum(everything) / max(len(everything), 1),
+            **{f"exact {kind}": sum(hit) / len(hit) for kind, hit in sorted(by_kind.items())},
+        }
+
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Tower features `(patches, width)` and hidden states `(tokens, hidden)`."""
+        model = self.trainee.model
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.sees_gradient):
+            features = model.vision_encoder(batch.pixel_values, batch.image_grid_hw)
+        visual = model.project(features, batch.image_grid_hw)
+        embeds = model.language_model.embed(batch.input_ids)
+        embeds = fuse(embeds, batch.input_ids, visual, model.config.image_token_id)
+        return features, model.language_model(embeds, cu_seqlens=batch.cu_seqlens)
