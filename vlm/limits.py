@@ -64,7 +64,9 @@ class ModelLimits:
                 raise CheckpointError(f"{path} has the unknown key {key!r}; known is {near[0]}.")
             if not _is_right(key, value):
                 raise CheckpointError(f"{path} has {value!r} for {key}, which cannot be.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        if "languages" in values:
+            values["languages"] = tuple(values["languages"])
+        return cls(**values)
 
     def write(self, folder: str | Path) -> None:
         """Writes what is known into a model folder."""

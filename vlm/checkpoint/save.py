@@ -30,6 +30,7 @@ COMPANION_FILES = (
     "preprocessor_config.json",
     "video_preprocessor_config.json",
     "generation_config.json",
+    "latentvlm.json",  # what the model was trained for
 )
 
 # Kept in float32, as in the releases: they are small, and exponentials are taken of them.
