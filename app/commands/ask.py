@@ -28,8 +28,8 @@ def ask(
         raise typer.BadParameter("Say at least one file, then the question.")
     if Path(question).is_file():
         raise typer.BadParameter(f"The question comes last, and {question!r} is a file.")
-    vlm, generation = model.load(), sampling.generation()
-    arguments = media.arguments()
+    generation, arguments = sampling.generation(), media.arguments()
+    vlm = model.load()
     if json:
         show_json(vlm.ask(question, *files, generation=generation, **arguments))
         return

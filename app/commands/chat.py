@@ -21,8 +21,8 @@ def chat(
     ] = False,
 ) -> None:
     """Talk about pictures or PDF pages; an empty line or end of input ends it."""
-    vlm, generation = model.load(), sampling.generation()
-    arguments = media.arguments()
+    generation, arguments = sampling.generation(), media.arguments()
+    vlm = model.load()
     pages: list[dict[str, Any]] = [{"type": "image", "image": file} for file in files]
     turns: list[dict[str, Any]] = []
     while question := read_question():
