@@ -1,0 +1,161 @@
+"""Towers from libraries take batches of whole pictures; this packs and unpacks around them.
+
+Images of one size are put together, encoded and taken apart again. What a library's tower
+does with a grid it was not built for is tried once, when it is made, not found out later.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..errors import CheckpointError, ConfigError, InputError
+
+# Tried when a tower is made: neither square nor the size of any published tower.
+_PROBE_GRIDS = ((2, 3), (5, 4))
+
+
+class PictureTower(nn.Module):
+    """A `VisionEncoder` around a module that takes `(n, 3, height, width)`.
+
+    A subclass sets `name`, `patch_size` and `num_prefix_tokens`, implements `feature_maps` and
+    ends its constructor with `check_grids()`, which finds the `hidden_size`.
+    """
+
+    name: str
+    hidden_size: int
+    patch_size: int
+    num_prefix_tokens: int
+
+    def feature_maps(self, pictures: Tensor) -> Tensor:
+        """Pictures `(n, 3, rows * p, columns * p)` to `(n, hidden_size, rows, columns)`."""
+        raise NotImplementedError
+
+    def forward(self, pixel_values: Tensor, grid_hw: Tensor) -> Tensor:
+        """See `VisionEncoder.forward`."""
+        grids = [(int(rows), int(columns)) for rows, columns in grid_hw.tolist()]
+        self._check_input(pixel_values, grids)
+        dtype = next(self.parameters()).dtype
+        images = pixel_values.to(dtype).split([rows * columns for rows, columns in grids])
+        members: dict[tuple[int, int], list[int]] = {}
+        for index, grid in enumerate(grids):
+            members.setdefault(grid, []).append(index)
+
+        features: dict[int, Tensor] = {}
+        for grid, indices in members.items():
+            patches = torch.stack([images[index] for index in indices])
+            maps = self.feature_maps(unpack_patches(patches, grid, self.patch_size))
+            features.update(zip(indices, maps.flatten(2).transpose(1, 2).unbind(), strict=True))
+        if not features:
+            return pixel_values.new_zeros((0, self.hidden_size), dtype=dtype)
+        return torch.cat([features[index] for index in range(len(grids))])
+
+    def train(self, mode: bool = True) -> "PictureTower":
+        """As ever, but batch statistics stay fixed: through them images would see each other."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        return self
+
+    def check_grids(self) -> None:
+        """Encodes two small blank pictures of unlike shape and sets `hidden_size`.
+
+        Raises:
+            ConfigError: the tower cannot serve grids of any shape.
+        """
+        parameter = next(self.parameters())
+        self.eval()
+        for rows, columns in _PROBE_GRIDS:
+            height, width = rows * self.patch_size, columns * self.patch_size
+            picture = torch.zeros(
+                1, 3, height, width, dtype=parameter.dtype, device=parameter.device
+            )
+            try:
+                with torch.no_grad():
+                    shape = tuple(self.feature_maps(picture).shape)
+            except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+                # Whatever a foreign tower objects to, what matters here is that it does.
+                raise ConfigError(
+                    f"The tower {self.name} cannot encode pictures of any size: given "
+                    f"{height} x {width} pixels, it fails with: {first_line(error)}."
+                ) from error
+            if len(shape) != 4 or shape[2:] != (rows, columns):
+                raise ConfigError(
+                    f"The tower {self.name} does not give one feature for each patch of "
+                    f"{self.patch_size} pixels: a grid of {rows} x {columns} came out as {shape}."
+                )
+            self.hidden_size = shape[1]
+        self.train()
+
+    def _check_input(self, pixel_values: Tensor, grids: list[tuple[int, int]]) -> None:
+        sizes = [rows * columns for rows, columns in grids]
+        if min(sizes, default=1) < 1 or sum(sizes) != pixel_values.shape[0]:
+            raise InputError(
+                f"image_grid_hw describes {sum(sizes)} patches, {sizes} by image, but "
+                f"pixel_values holds {pixel_values.shape[0]}."
+            )
+        if pixel_values.shape[1:] != (3 * self.patch_size**2,):
+            raise InputError(
+                f"A patch of the tower {self.name} has 3 * {self.patch_size} * {self.patch_size} "
+                f"values, but pixel_values has shape {tuple(pixel_values.shape)}."
+            )
+
+
+def first_line(error: Exception) -> str:
+    """A foreign error as the end of a sentence of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def unpack_patches(patches: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
+    """Patches `(n, rows * columns, 3 * p * p)` to pictures `(n, 3, rows * p, columns * p)`."""
+    rows, columns = grid
+    patches = patches.unflatten(2, (3, patch_size, patch_size)).unflatten(1, (rows, columns))
+    return patches.permute(0, 3, 1, 4, 2, 5).reshape(
+        patches.shape[0], 3, rows * patch_size, columns * patch_size
+    )
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of one local safetensors file; nothing is ever unpickled.
+
+    Raises:
+        CheckpointError: no such file, or not safetensors.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"The weights {path} are no readable safetensors file.") from error
+
+
+def load_weights(
+    module: nn.Module, weights: Mapping[str, Tensor], *, source: str, unused: tuple[str, ...]
+) -> None:
+    """Strict loading, but for heads that the tower goes without.
+
+    Args:
+        module: what to fill.
+        weights: by name.
+        source: what errors call the weights.
+        unused: prefixes of names that may be left aside.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected or of another shape.
+    """
+    state = module.state_dict()
+    missing = [name for name in state if name not in weights]
+    extra = [name for name in weights if name not in state and not name.startswith(unused)]
+    wrong = [
+        f"{name} {tuple(weights[name].shape)} instead of {tuple(state[name].shape)}"
+        for name in state
+        if name in weights and weights[name].shape != state[name].shape
+    ]
+    for what, names in (("lack", missing), ("have unexpected", extra), ("have", wrong)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise CheckpointError(f"The weights {source} {what} {', '.join(names[:3])}{more}.")
+    module.load_state_dict({name: weights[name] for name in state})
