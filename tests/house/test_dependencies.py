@@ -1,8 +1,10 @@
 """What the package imports is declared, and what it declares is imported."""
 
 import ast
+import functools
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -42,8 +44,13 @@ def imported(repository: Path) -> dict[str, str]:
     return {name: at for name, at in found.items() if name not in sys.stdlib_module_names}
 
 
+@functools.cache
+def providers() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
 def distributions(module: str) -> set[str]:
-    return {normal(name) for name in packages_distributions().get(module, [module])}
+    return {normal(name) for name in providers().get(module, [module])}
 
 
 def test_what_is_imported_is_declared(

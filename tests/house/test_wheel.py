@@ -1,11 +1,15 @@
 """The wheel holds the package, whole, and nothing else."""
 
+import json
+import os
 import subprocess
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 FOLDERS = ("app", "data", "eval", "token_reduction", "vision_encoder", "vlm")
 ROOT_FILES = {"__init__.py", "errors.py", "py.typed"}
@@ -39,3 +43,26 @@ def test_the_wheel_is_what_is_tracked(wheel: Path, tracked: set[str]) -> None:
 def test_the_wheel_has_one_top_level_name(wheel: Path) -> None:
     names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"latentvlm"}
+
+
+def test_the_wheel_answers_outside_the_checkout(
+    wheel: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (96, 64), "white").save(tmp_path / "page.png")
+    bare = tmp_path / "bare"
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*install, "--target", str(bare), str(wheel)], check=True)
+    asked = ["ask", "page.png", "What is the total?", "--model", str(tiny_folder), "--json"]
+    code = f"""if True:
+        import latentvlm, os, sys
+        from latentvlm.app.cli import main
+        sys.stderr.write(os.path.dirname(latentvlm.__file__))
+        main({[*asked, "--max-tokens", "3"]!r})
+    """
+    env = {**os.environ, "PYTHONPATH": str(bare), "HOME": str(tmp_path / "nowhere")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(str(bare / "latentvlm"))
+    assert json.loads(done.stdout)["usage"]["answer_tokens"] == 3
