@@ -51,14 +51,30 @@ class Keys:
         self._read: list[str] = []
 
     def take(self, key: str, default: Any = None, *, aliases: Iterable[str] = ()) -> Any:
-        """The value of the key or of its first alias there; null counts as absent."""
+        """The value of the key or of its first alias there; null counts as absent.
+
+        Raises:
+            ConfigError: the value is of another kind than the default.
+        """
         found = default
         for name in [*aliases, key]:  # the key itself wins, so it comes last
             self._read.append(name)
             value = self._values.pop(name, None)
             if value is not None:
-                found = value
+                found = self._checked(name, value, default)
         return found
+
+    def _checked(self, key: str, value: Any, default: Any) -> Any:
+        kind = type(default)
+        if isinstance(value, dict) and set(value) == {"__float__"}:
+            value = float(value["__float__"])  # how transformers writes infinity
+        if kind in (int, float) and type(value) in (int, float):
+            return value
+        if kind in (list, tuple) and isinstance(value, (list, tuple)):
+            return [self._checked(key, each, default[0]) if default else each for each in value]
+        if default is None or isinstance(value, kind):
+            return value
+        raise ConfigError(f"{self.where} has {key} {value!r}, which is no {kind.__name__}.")
 
     def require(self, key: str, only: Iterable[Any]) -> None:
         """Take a key that may be absent but has no other value than these.

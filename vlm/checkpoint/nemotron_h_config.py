@@ -127,15 +127,17 @@ def config_from_json(
         raise ConfigError(f"{where} has neither hybrid_override_pattern nor layers_block_type.")
     mtp = _pattern(keys, "mtp_layers_block_type", "mtp_hybrid_override_pattern", [])
     taken = {key: keys.take(key, DEFAULTS[key], aliases=ALIASES.get(key, ())) for key in DEFAULTS}
-    eos = keys.take("eos_token_id", 2)
+    eos = keys.take("eos_token_id")  # one id or several
     latent = keys.take("moe_latent_size")
     limit = keys.take("time_step_limit", (0.0, math.inf), aliases=["mamba_dt_limit"])
+    if len(limit) != 2:
+        raise ConfigError(f"{where} has a time_step_limit of {len(limit)} numbers; it needs two.")
     return LanguageConfig(
         **taken,
         hybrid_override_pattern=pattern,
         mtp_hybrid_override_pattern=mtp or "*E",
         moe_latent_size=latent or None,
-        eos_token_id=tuple(eos) if isinstance(eos, list) else eos,
+        eos_token_id=tuple(eos) if isinstance(eos, list) else 2 if eos is None else eos,
         time_step_limit=(float(limit[0]), _unlimited(float(limit[1]))),
         extra=keys.rest(known=UNREAD, strict=strict),
     )

@@ -89,7 +89,7 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Visi
     if not isinstance(text, dict):
         raise ConfigError("config.json has neither text_config nor llm_config.")
     check_unquantized(text)
-    vision = keys.take("vision_config", {})
+    vision: dict[str, Any] = keys.take("vision_config", {})
     frames = keys.take("video_temporal_patch_size", 2)
     keys.require("ps_version", ["v2"])
     keys.take("audio_config", aliases=["sound_config"])  # sound is not heard, nor written back
@@ -171,6 +171,10 @@ def _vision_from_json(
     summary = keys.take("summary_idxs", [0, 1])
     mean = keys.take("norm_mean", RadioConfig.image_mean)
     std = keys.take("norm_std", RadioConfig.image_std)
+    if len(mean) != 3 or len(std) != 3:
+        raise ConfigError(
+            "config.json: vision_config needs three numbers in norm_mean and norm_std."
+        )
     tower = RadioConfig(
         hidden_size=width,
         num_layers=keys.take("num_hidden_layers", layers),
