@@ -59,7 +59,7 @@ def choose_dtype(
     if dtype is None:
         return stored if _is_fast(stored, device) else torch.float32
     chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if chosen not in _DTYPES.values():
+    if chosen is None or chosen not in _DTYPES.values():
         raise ConfigError(f"dtype is {dtype!r} but must be one of {', '.join(_DTYPES)}.")
     if chosen == torch.float16 and device.type == "cpu":
         raise ConfigError("dtype is 'float16', which a CPU does not multiply; use 'float32'.")

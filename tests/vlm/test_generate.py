@@ -53,9 +53,9 @@ def picture(seed: int = 0, grids: tuple[tuple[int, int], ...] = ((4, 6), (2, 2))
 def by_full_forwards(model: VisionLanguageModel, inputs: ModelInputs, count: int) -> list[int]:
     ids = inputs.input_ids
     for _ in range(count):
-        logits = model(
-            ids, pixel_values=inputs.pixel_values, image_grid_hw=inputs.image_grid_hw
-        )[-1]
+        logits = model(ids, pixel_values=inputs.pixel_values, image_grid_hw=inputs.image_grid_hw)[
+            -1
+        ]
         best = logits.topk(2)
         assert best.values[0] - best.values[1] > 1e-3, "a tie: take another seed"
         ids = torch.cat([ids, best.indices[:1]])
@@ -67,9 +67,7 @@ def ids_of(generation: Generation) -> list[int]:
 
 
 @pytest.mark.parametrize("inputs", [text(1), text(40), picture()], ids=["one", "text", "pictures"])
-def test_greedy_is_repeated_full_forwards(
-    model: VisionLanguageModel, inputs: ModelInputs
-) -> None:
+def test_greedy_is_repeated_full_forwards(model: VisionLanguageModel, inputs: ModelInputs) -> None:
     generation = Generation(model, inputs, GenerationConfig(max_tokens=12))
     assert ids_of(generation) == by_full_forwards(model, inputs, 12)
     assert generation.finish_reason == "length"

@@ -1,0 +1,132 @@
+"""Warnings: one sentence for each thing that lies beyond what a model was trained for."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.pdf_files import page_pdf
+
+from latentvlm.errors import CheckpointError
+from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.limits import LIMITS_FILE, ModelLimits
+from latentvlm.vlm.sampling import GenerationConfig
+
+LIMITS = ModelLimits(
+    trained_max_visual_tokens=40,
+    trained_max_pages=1,
+    trained_min_type_px=12,
+    trained_characters="WhatishetoalReadsn.?",
+    languages=("en",),
+)
+
+
+@pytest.fixture(scope="module")
+def vlm(tiny_folder: Path) -> VLM:
+    return load(tiny_folder, device="cpu", dtype="float32")
+
+
+def page(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def warnings(
+    vlm: VLM, limits: ModelLimits, *media, question: str = "What is the total?", **options
+) -> list[str]:
+    """All warnings but that of the short answer."""
+    told = VLM(vlm.model, processor=vlm.processor, limits=limits, end_ids=vlm.end_ids)
+    answer = told.ask(question, *media, generation=GenerationConfig(max_tokens=1), **options)
+    for warning in answer.warnings:
+        assert warning.endswith(".") and "\n" not in warning
+    return [warning for warning in answer.warnings if "cut off" not in warning]
+
+
+def test_what_was_trained_gets_no_warning(vlm: VLM) -> None:
+    assert warnings(vlm, LIMITS, page(64, 128)) == []
+
+
+def test_nothing_known_warns_of_nothing(vlm: VLM) -> None:
+    assert warnings(vlm, ModelLimits(), page(600, 800), page(16, 16), question="¿Qué?") == []
+
+
+def test_a_page_shrunk_below_readable_type(vlm: VLM) -> None:
+    # 256 patches of 8 px: 600 x 800 px become 112 x 144, so 12 px of type were 64 px or more.
+    limits = dataclasses.replace(LIMITS, trained_max_visual_tokens=None)
+    (warning,) = warnings(vlm, limits, page(600, 800))
+    assert warning.startswith("array was shrunk to 18% of its size, so type below 67 px")
+    assert "crop" in warning
+
+
+def test_a_page_shrunk_a_little_stays_readable(vlm: VLM) -> None:
+    # 16 px of type, shrunk to 88%, are still 14 px.
+    limits = dataclasses.replace(LIMITS, trained_max_visual_tokens=None)
+    assert warnings(vlm, limits, page(128, 160)) == []
+
+
+def test_the_resolution_of_a_document_counts(vlm: VLM) -> None:
+    limits = ModelLimits(trained_min_type_px=12)
+    document = page_pdf((60, 36), (60, 36))
+    assert warnings(vlm, limits, document) == []
+    drawn_small = warnings(vlm, limits, document, dpi=48)
+    assert [each.startswith("Page ") for each in drawn_small] == [True, True]
+    assert "page 1 of" in drawn_small[0].lower() and "raise dpi" in drawn_small[0]
+    # Drawn three times as large and shrunk to a half, its type is still as large as it was.
+    assert warnings(vlm, limits, page_pdf((72, 72)), dpi=288) == []
+
+
+def test_too_many_pages_and_too_many_tokens(vlm: VLM) -> None:
+    many, large = warnings(vlm, LIMITS, page(80, 80), page(80, 80))
+    assert "2 pages, more than the 1 " in many and "fewer" in many
+    assert "50 visual tokens, more than the 40 " in large and "crop" in large
+
+
+def test_characters_the_model_never_saw(vlm: VLM) -> None:
+    (warning,) = warnings(vlm, LIMITS, question="What is the größe?")
+    assert "g r ß ö" in warning and "languages: en" in warning
+    chat = [{"role": "user", "content": [{"type": "text", "text": "Größe?"}]}]
+    told = VLM(vlm.model, processor=vlm.processor, limits=LIMITS)
+    assert "ß" in told.chat(chat, generation=GenerationConfig(max_tokens=1)).warnings[0]
+
+
+def test_low_confidence(vlm: VLM) -> None:
+    answer = vlm.ask("Who?", generation=GenerationConfig(max_tokens=3))
+    config = GenerationConfig(max_tokens=3, stop_ids=(answer.token_ids[-1],))
+    for bound, count in ((1.0, 1), (0.0, 0)):
+        told = VLM(
+            vlm.model, processor=vlm.processor, limits=ModelLimits(low_confidence=bound)
+        ).ask("Who?", generation=config)
+        assert told.finish_reason == "stop"
+        assert len(told.warnings) == count
+    assert vlm.ask("Who?", generation=config).warnings == ()
+
+
+def test_an_answer_cut_off_says_so_in_any_case(vlm: VLM) -> None:
+    answer = vlm.ask("Who?", generation=GenerationConfig(max_tokens=2))
+    assert answer.warnings == ("The answer was cut off after 2 tokens; raise max_tokens.",)
+
+
+def test_limits_travel_with_the_folder(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    assert load(folder, device="cpu").limits == ModelLimits()
+    LIMITS.write(folder)
+    assert load(folder, device="cpu").limits == LIMITS
+    assert "low_confidence" not in json.loads((folder / LIMITS_FILE).read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "holds no JSON object"),
+        ('{"trained_max_page": 1}', "'trained_max_page'; known is trained_max_pages"),
+        ('{"trained_max_pages": 1.5}', "1.5 for trained_max_pages"),
+        ('{"trained_characters": 3}', "3 for trained_characters"),
+        ('{"languages": "en"}', "'en' for languages"),
+    ],
+)
+def test_a_wrong_file_names_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / LIMITS_FILE).write_text(text)
+    with pytest.raises(CheckpointError, match=f"{LIMITS_FILE}.*{words}"):
+        ModelLimits.read(tmp_path)
