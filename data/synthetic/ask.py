@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .document import QA
 from .draft import Column, Draft, Table
 from .fields import FIELDS, FieldKind
-from .questions import NOT_IN_DOCUMENT, phrase
+from .questions import KINDS, NOT_IN_DOCUMENT, phrase
 from .tables import TABLE_KINDS
 from .values import similar
 
@@ -18,6 +18,13 @@ _IN_TABLES = {
     "table", "order number", "gate", "sender", "recipient",
 }  # fmt: skip
 _SHORT_TEXT, _LONG_TEXT = 160, 500  # characters up to which a page is transcribed always, ever
+
+
+def _alike(a: QA, b: QA) -> bool:
+    """Whether two questions ask the same: kind and answer agree, and more than yes or no."""
+    if a.kind != b.kind or a.kind == "yes_no":
+        return a.question == b.question
+    return a.answer == b.answer and a.slot == b.slot and a.kind != "absent"
 
 
 class Asker:
@@ -43,6 +50,8 @@ class Asker:
         """Up to `limit` questions of differing kinds, those for values first in number."""
         rng = self.rng
         kinds = ["field", "field", *self._kinds, "row", "compare", "yes_no", "read_line"]
+        wanted = self.draft.config.question_kinds or KINDS
+        kinds = [kind for kind in kinds if kind in wanted]
         made: list[QA] = []
         for kind in rng.sample(kinds, len(kinds)):
             if len(made) == limit:
@@ -51,7 +60,7 @@ class Asker:
             for make in rng.sample(makers, len(makers)):
                 qa = make()
                 if qa is not None:
-                    if all(qa.question != other.question for other in made):
+                    if not any(_alike(qa, other) for other in made):
                         made.append(qa)
                     break
         return tuple(made)
@@ -136,7 +145,8 @@ class Asker:
         question = self._phrase(
             "versus", noun=table.noun, asked=column.asked, a=table.keys[a], b=table.keys[b]
         )
-        return QA("compare", question, table.keys[a if column.numbers[a] > column.numbers[b] else b])
+        winner = a if column.numbers[a] > column.numbers[b] else b
+        return QA("compare", question, table.keys[winner])
 
     # Text
 
@@ -160,7 +170,11 @@ class Asker:
             return None
         field = self.rng.choice(self.draft.fields)
         truth = self.rng.random() < 0.5
-        value = field.value if truth else similar(self.rng, self.split, field.value)
+        value = field.value
+        if not truth and self.rng.random() < 0.5:
+            value = self.draft.slots[field.slot].remake()
+        elif not truth:
+            value = similar(self.rng, self.split, field.value)
         question = self._phrase("is_value", asked=self._asked(field.kind), value=value)
         return QA("yes_no", question, "Yes" if value == field.value else "No")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ...errors import ConfigError
 from .fonts import HELDOUT_FONTS, TRAIN_FONTS, get_font
+from .questions import KINDS
 
 LEVELS = ("glyphs", "line", "lines", "small", "page")
 SPLITS = ("train", "heldout")
@@ -25,6 +26,7 @@ class GeneratorConfig:
         aligned_share: share of documents whose sides are multiples of `side_multiple`.
         side_multiple: pixels of one visual token (patch of 8, merged 2 x 2).
         max_questions: the most questions a document carries.
+        question_kinds: kinds of question to ask (`questions.KINDS`); empty means all.
         templates: names of templates to use; empty means all of the split and level.
     """
 
@@ -38,6 +40,7 @@ class GeneratorConfig:
     aligned_share: float = 0.7
     side_multiple: int = 16
     max_questions: int = 6
+    question_kinds: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -47,6 +50,9 @@ class GeneratorConfig:
             raise ConfigError(f"split is {self.split!r}; it must be one of {', '.join(SPLITS)}.")
         for name in self.fonts:
             get_font(name)
+        for kind in self.question_kinds:
+            if kind not in KINDS:
+                raise ConfigError(f"question_kinds has {kind!r}; kinds are {', '.join(KINDS)}.")
         low, high = self.font_sizes
         if not 6 <= low <= high <= 96:
             raise ConfigError(f"font_sizes is {self.font_sizes}; it must rise within 6 to 96.")

@@ -111,7 +111,7 @@ class Draft:
         return field
 
     def make_fields(self, names: tuple[str, ...], count: int) -> list[Field]:
-        """Enters `count` fields chosen from `names`, no two of one group, or as many as there are."""
+        """Enters up to `count` fields chosen from `names`, no two of one group."""
         chosen: list[FieldKind] = []
         taken = {field.kind.group for field in self.fields}
         for name in self.content.sample(names, len(names)):

@@ -8,8 +8,8 @@ from .text import casing, random_string
 from .words import words
 
 _LABELS = (
-    "Invoice no", "Total", "Date", "Order", "Name", "Phone", "Due", "Ref", "Tax", "Paid", "Customer",
-    "Account", "Amount", "Qty", "Price", "City", "Email", "Address", "Item", "Balance",
+    "Invoice no", "Total", "Date", "Order", "Name", "Phone", "Due", "Ref", "Tax", "Paid",
+    "Customer", "Account", "Amount", "Qty", "Price", "City", "Email", "Address", "Item", "Balance",
 )  # fmt: skip
 
 

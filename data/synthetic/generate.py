@@ -35,8 +35,8 @@ def generate(seed: int, config: GeneratorConfig) -> Document:
 def redraw(seed: int, config: GeneratorConfig, slot: str) -> tuple[Document, QA]:
     """Draws the document of `generate` with one value replaced by a fresh one of its kind.
 
-    Layout, fonts, noise and all other values stay; the size of the picture too, unless no value
-    of the same width was found. A model that reads follows the new value.
+    Layout, fonts, noise, all other values and the size of the picture stay. A model that reads
+    follows the new value.
 
     Args:
         seed: the seed of the document.
@@ -47,13 +47,13 @@ def redraw(seed: int, config: GeneratorConfig, slot: str) -> tuple[Document, QA]
         The document, and the question asked of that slot with its new answer.
 
     Raises:
-        ConfigError: if no question of the document asks for that slot.
+        ConfigError: if no question of the document asks for that slot, or no other value fits.
     """
     found = rewrite(seed, config, slot) if slot and config.level not in ("glyphs", "line") else None
     if found is None:
         raise ConfigError(
-            f"The document of seed {seed} asks for no value {slot!r}; take the slot of one of its "
-            "questions of kind 'field'."
+            f"The document of seed {seed} has no value {slot!r} to redraw; take the slot of one of "
+            "its questions of kind 'field'."
         )
     return found
 

@@ -15,18 +15,19 @@ from PIL import Image
 from .document import Document
 
 _MAX_DEGREES = 1.5
-# Rows of the discrete cosine transform, times 64 and rounded: close enough to orthogonal to
-# leave the marks of block compression, and whole, hence exact.
-_DCT = np.array(
-    [
-        [
-            round(64 * math.sqrt((1 if row == 0 else 2) / 8) * math.cos((2 * i + 1) * row * math.pi / 16))
-            for i in range(8)
-        ]
-        for row in range(8)
-    ],
-    dtype=np.float64,
-)  # fmt: skip
+
+
+def _cosines() -> np.ndarray:
+    """Rows of the 8-point discrete cosine transform, times 64 and rounded.
+
+    Close enough to orthogonal to leave the marks of block compression, and whole, hence exact.
+    """
+    angles = np.outer(np.arange(8), 2 * np.arange(8) + 1) * math.pi / 16
+    scale = np.where(np.arange(8) == 0, math.sqrt(1 / 8), 0.5)[:, None]
+    return np.round(64 * scale * np.cos(angles))
+
+
+_DCT = _cosines()
 # Coarser steps for higher frequencies, before scaling by the quality.
 _STEPS = 4 + 2 * (np.arange(8)[:, None] + np.arange(8)[None, :])
 

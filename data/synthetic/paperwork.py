@@ -50,9 +50,9 @@ def draw_pairs(draft: Draft, room: int, variant: str) -> None:
 
 def draw_card(draft: Draft, room: int, variant: str) -> None:
     """A business card or an address label: fields without labels."""
-    fields = draft.make_fields(("company", "phone", "email", "street", "city", "postcode"), room - 1)
-    fields.sort(key=lambda field: ("company", "street", "postcode", "city", "phone", "email").index(
-        field.kind.name))  # fmt: skip
+    order = ("company", "street", "postcode", "city", "phone", "email")
+    fields = draft.make_fields(order, room - 1)
+    fields.sort(key=lambda field: order.index(field.kind.name))
     name = draft.make_field("name")
     for idx, field in enumerate([name, *fields][:room]):
         if idx == 0:

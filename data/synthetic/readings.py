@@ -44,9 +44,8 @@ def draw_glyphs(rng: random.Random, config: GeneratorConfig) -> Document:
             left += max(placed.advance, placed.right) + rng.randint(3, 14)
         if top + above + below > height:
             break
-        for text, placed, glyphs, start, drop in runs:
-            start = max(start, -placed.left)
-            canvas.draw(placed, glyphs, start, top + above + drop, ink(rng))
+        for _, placed, glyphs, start, drop in runs:
+            canvas.draw(placed, glyphs, max(start, -placed.left), top + above + drop, ink(rng))
         if runs:
             lines.append(" ".join(text for text, *_ in runs))
         bottom = top + above + below

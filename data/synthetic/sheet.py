@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Shape:
-    """A filled rectangle, from the block's left edge and the row's top; bottom None is the row's."""
+    """A filled rectangle from the block's left and the row's top; bottom None is the row's."""
 
     left: int
     top: int
@@ -133,14 +133,35 @@ def draw_style(look: random.Random, config: GeneratorConfig) -> Style:
     )
 
 
+def block_width(rows: list[Row]) -> int:
+    """Pixels the widest row needs."""
+    return max(row.needed_width() for row in rows)
+
+
 def compose(
-    rows: list[Row], style: Style, look: random.Random, config: GeneratorConfig
-) -> tuple[Canvas, tuple[str, ...]]:
-    """Draws the rows; returns the canvas and the text of each printed line."""
+    rows: list[Row],
+    style: Style,
+    look: random.Random,
+    config: GeneratorConfig,
+    block: int | None = None,
+) -> tuple[Canvas, int]:
+    """Draws the rows on a page just large enough.
+
+    Args:
+        rows: the rows, top to bottom.
+        style: their look.
+        look: random source of margins.
+        config: the settings.
+        block: width of the text block in pixels, at least what the rows need; None for that.
+
+    Returns:
+        The drawn canvas, and the width of the block.
+    """
     margins = [look.randint(2, 9) for _ in range(4)]
     slack = (look.random(), look.random())
     aligned = look.random() < config.aligned_share
-    block = max(row.needed_width() for row in rows)
+    if block is None:
+        block = block_width(rows)
     tops, baselines, y = [], [], 0
     for row in rows:
         y += row.gap + (style.leading if tops else 0)
@@ -163,7 +184,7 @@ def compose(
     for row, row_top, row_baseline, row_bottom in zip(rows, tops, baselines, bottoms, strict=True):
         _draw_row(canvas, row, style, block, left, top + row_top, top + row_baseline,
                   top + max(row_bottom - style.leading // 2, row_top + 1))  # fmt: skip
-    return canvas, tuple(row.text for row in rows if row.cells)
+    return canvas, block
 
 
 def _draw_row(

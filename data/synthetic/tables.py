@@ -75,7 +75,7 @@ TABLE_KINDS: dict[str, TableKind] = {
     "trips": TableKind("city", "cities", ("City", "To", "Destination"),
                        values.city,
                        (ColumnKind("time", ("Time", "Departs"), _text(values.clock)),
-                        ColumnKind("platform", ("Platform", "Gate", "Track"), _count(1, 30), True))),
+                        ColumnKind("platform", ("Platform", "Track"), _count(1, 30), True))),
     "stock": TableKind("item", "items", ("Part", "Item", "Article"),
                        values.item,
                        (ColumnKind("stock", ("Stock", "In stock"), _count(0, 900), True),
@@ -90,7 +90,7 @@ TABLE_KINDS: dict[str, TableKind] = {
                          ColumnKind("date", ("Date", "Sent"), _date))),
     "sales": TableKind("city", "cities", ("City", "Branch", "Office"),
                        values.city,
-                       (ColumnKind("sales", ("Sales", "Revenue"), _count(10, 9999), True),)),
+                       (ColumnKind("sales figure", ("Sales", "Revenue"), _count(10, 9999), True),)),
 }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def make_table(draft: Draft, name: str, rows: int, columns: int = 0) -> Table:
     keys: list[str] = []
     while len(keys) < rows:
         key = kind.make_key(rng, draft.split)
-        if key not in keys:
+        if key.lower() not in (other.lower() for other in keys):
             keys.append(key)
     count = columns or rng.randint(1, len(kind.columns))
     chosen = sorted(rng.sample(range(len(kind.columns)), min(count, len(kind.columns))))

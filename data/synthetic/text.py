@@ -13,12 +13,14 @@ _ALNUM = string.ascii_letters + string.digits
 _CAPS = string.ascii_uppercase + string.digits
 _VISIBLE = CHARSET[1:]
 
-_ONSETS = (
-    "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl fr gl gr kr pl pr qu sh sk sl sp st th "
-    "tr tw v w y".split()
+# Syllables of made-up words; what occurs twice is drawn twice as often.
+_SYLLABLES = (
+    "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl fr gl gr kr pl pr qu sh sk sl sp st th"
+    " tr tw v w y",
+    "a e i o u a e i o ai ea ee ie oa oo ou y",
+    "b ck d ff g l ll m n n nd ng nt p r r rd rk rn rt s s ss st t t th x z",
 )
-_VOWELS = "a e i o u a e i o ai ea ee ie oa oo ou y".split()
-_CODAS = "b ck d ff g l ll m n n nd ng nt p r r rd rk rn rt s s ss st t t th x z".split()
+_ONSETS, _VOWELS, _CODAS = (part.split() for part in _SYLLABLES)
 
 
 def random_string(rng: random.Random, length: int) -> str:

@@ -203,8 +203,8 @@ def sentence(rng: random.Random, split: str, count: int) -> str:
     return text[0].upper() + text[1:] + rng.choice((".", ".", ".", "", "!", "?"))
 
 
-def similar(rng: random.Random, split: str, text: str) -> str:
-    """A string of the same shape and length that differs: in one character, or in most.
+def similar(rng: random.Random, split: str, text: str, near: float = 0.4) -> str:
+    """A string of the same shape and length that differs, with chance `near` in one character only.
 
     Digits stay digits and letters letters; a text without either is returned with a digit added.
     """
@@ -214,7 +214,7 @@ def similar(rng: random.Random, split: str, text: str) -> str:
     result = text
     for attempt in range(200):
         chars = list(text)
-        changed = [rng.choice(spots)] if rng.random() < 0.4 and attempt < 100 else spots
+        changed = [rng.choice(spots)] if rng.random() < near and attempt < 100 else spots
         for idx in changed:
             char = chars[idx]
             if char.isdigit():

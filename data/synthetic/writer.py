@@ -1,18 +1,19 @@
 """From a seed to a document of fields, tables and sentences, and the same with a value replaced."""
 
 import random
+from dataclasses import dataclass
 
 from .ask import Asker
 from .config import GeneratorConfig
 from .document import QA, Document
 from .draft import Draft
 from .noise import add_noise
-from .sheet import compose
+from .sheet import block_width, compose
 from .splits import on_side
 from .templates import ROOM, templates_for
 from .values import similar
 
-_TRIES = 60
+_TRIES = 400
 
 
 def source(seed: int, config: GeneratorConfig, purpose: str) -> random.Random:
@@ -21,9 +22,16 @@ def source(seed: int, config: GeneratorConfig, purpose: str) -> random.Random:
     return random.Random(f"latentvlm {config.split} {config.level} {purpose} {seed}")
 
 
-def _write(
-    seed: int, config: GeneratorConfig, overrides: dict[str, str] | None = None
-) -> tuple[Document, Draft]:
+@dataclass(frozen=True)
+class _Written:
+    """A document, the draft it was drawn from, and the width of its text block."""
+
+    document: Document
+    draft: Draft
+    block: int
+
+
+def _draft(seed: int, config: GeneratorConfig, overrides: dict[str, str]) -> tuple[Draft, str]:
     content, look = source(seed, config, "content"), source(seed, config, "look")
     choices = templates_for(config)
     template = content.choices(choices, [choice.weight for choice in choices])[0]
@@ -31,47 +39,57 @@ def _write(
     high = config.max_lines or high
     draft = Draft(content, look, config, overrides)
     template.build(draft, content.randint(min(low, high), high), template.variant)
-    canvas, lines = compose(draft.rows, draft.style, look, config)
+    return draft, template.name
+
+
+def _finish(
+    seed: int, config: GeneratorConfig, draft: Draft, template: str, block: int | None = None
+) -> _Written:
+    canvas, block = compose(draft.rows, draft.style, draft.look, config, block)
+    lines = tuple(row.text for row in draft.rows if row.cells)
     codes, centers, boxes = canvas.characters()
-    questions = source(seed, config, "questions")
+    questions = Asker(draft, lines, source(seed, config, "questions"))
     document = Document(
         image=canvas.image, lines=lines, char_codes=codes, char_centers=centers, char_boxes=boxes,
-        qas=Asker(draft, lines, questions).ask(config.max_questions), template=template.name,
-        font=draft.style.font, meta={"size": draft.style.size},
+        qas=questions.ask(config.max_questions), template=template, font=draft.style.font,
+        meta={"size": draft.style.size},
     )  # fmt: skip
     noise = source(seed, config, "noise")
-    return add_noise(document, noise, config.noise, config.side_multiple), draft
+    noisy = add_noise(document, noise, config.noise, config.side_multiple)
+    return _Written(noisy, draft, block)
 
 
 def write(seed: int, config: GeneratorConfig) -> Document:
     """Draws a document of level "lines", "small" or "page"."""
-    return _write(seed, config)[0]
+    draft, template = _draft(seed, config, {})
+    return _finish(seed, config, draft, template).document
 
 
 def rewrite(seed: int, config: GeneratorConfig, slot: str) -> tuple[Document, QA] | None:
     """Draws the document of `write` with the value of one slot replaced, all else unchanged.
 
     Returns:
-        The new document and its question, or None if the document asks for no such slot.
+        The new document and its question; None if the document asks for no such slot, or no value
+        fits in its place.
     """
-    original, draft = _write(seed, config)
-    asked = next((qa for qa in original.qas if qa.slot == slot), None)
+    draft, template = _draft(seed, config, {})
+    original = _finish(seed, config, draft, template)
+    asked = next((qa for qa in original.document.qas if qa.slot == slot), None)
     if asked is None:
         return None
     rng = source(seed, config, "redraw")
-    shape = [char.isalnum() for char in asked.answer]
-    result = None
     for attempt in range(_TRIES):
         # First a value such as the field may have, of the same length; then any of that shape.
         value = draft.slots[slot].remake()
-        if attempt > _TRIES // 2 or [char.isalnum() for char in value] != shape:
-            value = similar(rng, config.split, asked.answer)
-        if value == asked.answer or (len(value) > 3 and value in original.text):
+        if attempt > _TRIES // 2:
+            value = similar(rng, config.split, asked.answer, near=0.0)
+        short = len(value) < 4  # too few of them to be kept apart
+        if value == asked.answer or len(value) != len(asked.answer):
             continue
-        if len(value) > 3 and not on_side(value, config.split):
+        if not short and (value in original.document.text or not on_side(value, config.split)):
             continue
-        changed, _ = _write(seed, config, {slot: value})
-        result = changed, QA(asked.kind, asked.question, value, slot)
-        if changed.image.shape == original.image.shape:
-            break
-    return result
+        changed, _ = _draft(seed, config, {slot: value})
+        if block_width(changed.rows) <= original.block:
+            finished = _finish(seed, config, changed, template, original.block)
+            return finished.document, QA(asked.kind, asked.question, value, slot)
+    return None

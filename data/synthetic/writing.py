@@ -115,7 +115,8 @@ def draw_letter(draft: Draft, room: int, variant: str) -> None:
     draft.add(style.cell(greeting), gap=draft.gap())
     if room >= 6:
         left -= 1
-    _body(draft, max(1, left), draft.look.randint(24, 34) if room < 8 else draft.look.randint(34, 48))
+    longest = draft.look.randint(24, 34) if room < 8 else draft.look.randint(34, 48)
+    _body(draft, max(1, left), longest)
     if room >= 6:
         draft.add(style.cell(draft.content.choice(_CLOSINGS), variant), gap=draft.gap())
     draft.add(style.cell(draft.make_field("sender").value, variant), gap=draft.gap())
