@@ -1,6 +1,7 @@
 """Checkpoint folders: names, shards, number formats, and what is refused, with names."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -194,8 +195,8 @@ EXPERT = "language_model.backbone.layers.3.mixer.experts.2.up_proj.weight"
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda t: t.pop(EMBEDDINGS), r"missing: language_model\.embeddings\.weight"),
-        (lambda t: t.pop(EXPERT), r"missing: .*experts\.up_proj\[2\]"),
+        (lambda t: t.pop(EMBEDDINGS), f"missing: {re.escape(EMBEDDINGS)}"),
+        (lambda t: t.pop(EXPERT), f"missing: {re.escape(EXPERT)}"),
         (lambda t: t.update({"other.weight": torch.ones(2)}), r"unexpected.*other\.weight"),
         (lambda t: t.update({f"{EMBEDDINGS}_scale": torch.ones(2)}), "unexpected.*weight_scale"),
         (

@@ -13,6 +13,7 @@ from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
 from . import nemotron_h, nemotron_h_config, nemotron_h_omni, nemotron_h_omni_config
 from .names import Family, Place, listed
+from .nemotron_h import is_expert_stack
 from .shards import ShardReader
 
 OMNI = {
@@ -94,7 +95,9 @@ def load_model(
             places = {n: place for n, place in places.items() if ".mtp." not in f".{place.name}"}
         prefix = "language_model." if text is not model else ""
         tied = f"{prefix}lm_head.weight" if text.config.tie_word_embeddings else None
-        tensors = _read(reader, places, model, tied=tied, device=device or "cpu", dtype=dtype)
+        tensors = _read(
+            reader, places, model, family, tied=tied, device=device or "cpu", dtype=dtype
+        )
     if tied:
         tensors[tied] = tensors[f"{prefix}embeddings.weight"]
     model.load_state_dict(tensors, strict=True, assign=True)
@@ -129,6 +132,7 @@ def _read(
     reader: ShardReader,
     places: dict[str, Place],
     model: nn.Module,
+    family: Family,
     *,
     tied: str | None,
     device: str | torch.device,
@@ -139,7 +143,7 @@ def _read(
     sources: dict[str, dict[int | None, str]] = {}
     for disk, place in places.items():
         sources.setdefault(place.name, {}).setdefault(place.expert, disk)
-    complaints = _complaints(reader, wanted, sources, tied)
+    complaints = _complaints(reader, wanted, sources, family, tied)
     if complaints:
         raise CheckpointError(f"{reader.folder} does not fit its config.json: {complaints}.")
     tensors: dict[str, Tensor] = {}
@@ -169,6 +173,7 @@ def _complaints(
     reader: ShardReader,
     wanted: dict[str, tuple[int, ...]],
     sources: dict[str, dict[int | None, str]],
+    family: Family,
     tied: str | None,
 ) -> str:
     """What is missing, unexpected, misshapen or of no usable number format, in words."""
@@ -180,7 +185,8 @@ def _complaints(
         shape = wanted[name]
         stacked = None not in found
         if stacked:
-            missing += [f"{name}[{idx}]" for idx in range(shape[0]) if idx not in found]
+            absent = [idx for idx in range(shape[0]) if idx not in found]
+            missing += [family.disk_name(name, idx) for idx in absent]
         for expert, disk in found.items():
             if expert is not None and expert >= shape[0]:
                 unexpected.append(disk)
@@ -194,7 +200,8 @@ def _complaints(
                 unreadable.append(f"{disk} is {reader.dtype(disk)}")
     for name in wanted:
         if name not in sources and name != tied and not name.startswith(FINAL_NORM):
-            missing.append(name)
+            expert = 0 if is_expert_stack(name) else None
+            missing.append(family.disk_name(name, expert))
     kinds: list[tuple[str, list[Any]]] = [
         ("missing", missing),
         ("unexpected", unexpected),
