@@ -112,10 +112,7 @@ def test_the_form_of_a_content_is_kept():
     parts = [{"type": "image", "image": 1}, {"type": "text", "text": "a"}]
     conversation = check_conversation(
         [
-            {
-                "role": "user",
-                "content": [{"type": "image", "image": 1}, {"type": "text", "text": "a"}],
-            },
+            {"role": "user", "content": parts},
             {"role": "assistant", "content": "b", "extra": 3},
             {"role": "assistant", "content": [{"type": "image", "image": 2}]},
             {"role": "assistant", "content": None, "tool_calls": [{"name": "f"}]},
