@@ -13,25 +13,20 @@ from torch import Tensor
 from ..data.chat import Message
 from ..data.media.open import MediaSource
 from ..data.media.page_range import PageChoice
-from ..data.processor import IGNORED_LABEL, ModelInputs, Processor
-from ..errors import CheckpointError, InputError, PromptError
+from ..data.processor import ModelInputs, Processor
+from ..errors import CheckpointError, InputError
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
 from .checkpoint import load_model
 from .conversation import OpenedConversation, open_conversation, question_message
 from .device import choose_device, choose_dtype
-from .generate import (
-    Generation,
-    Model,
-    hidden_states,
-    inputs_on_device,
-    language_model,
-    never,
-)
+from .generate import Generation, never
 from .language_model import LanguageModel
 from .limits import ModelLimits, page_warnings, question_warnings
 from .loading import read_end_ids, read_processor, read_stored_dtype, widen_tower
+from .prompt import Model, hidden_states, inputs_on_device, language_model
 from .sampling import GenerationConfig
+from .score import score_answer
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "default"
 
@@ -241,7 +236,6 @@ class VLM:
         trunk = language_model(self.model)
         return trunk.logits(hidden_states(self.model, inputs))
 
-    @torch.inference_mode()
     def score(
         self,
         prompt: str,
@@ -255,26 +249,9 @@ class VLM:
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.
         """
-        if not isinstance(answer, str):
-            raise PromptError(f"The answer to score is a {type(answer).__name__}, not a text.")
         processor = self.processor
         opened = self._open([question_message(prompt, media)], pages, dpi)
-        turn = {"role": "assistant", "content": answer}
-        inputs = processor.encode_conversation([*opened.messages, turn])
-        assert inputs.labels is not None
-        places = (inputs.labels != IGNORED_LABEL).nonzero()[:, 0].tolist()
-        inputs = inputs_on_device(self.model, inputs)
-        hidden_TD = hidden_states(self.model, inputs)
-        logits_AV = language_model(self.model).logits(hidden_TD[[place - 1 for place in places]])
-        ids = inputs.input_ids[places]
-        chosen = logits_AV.log_softmax(-1).gather(1, ids[:, None])[:, 0].double().tolist()
-        *logprobs, end_logprob = chosen
-        return Score(
-            total=sum(logprobs),
-            logprobs=tuple(logprobs),
-            end_logprob=end_logprob,
-            token_ids=tuple(ids[:-1].tolist()),
-        )
+        return score_answer(self.model, processor, opened.messages, answer)
 
     def _open(
         self, messages: Sequence[Message], pages: PageChoice, dpi: float | None

@@ -10,17 +10,13 @@ import torch
 from torch import Tensor
 
 from ..data.processor import ModelInputs
-from ..errors import InputError, PromptError
 from .answer import FinishReason
 from .cache import Cache
-from .language_model import LanguageModel
-from .model import VisionLanguageModel
+from .prompt import Model, embed, inputs_on_device, language_model, room_for_answer, vocab_size
 from .sampling import Choice, GenerationConfig, Sampler
 
 # Long enough for large products, short enough that a block's activations stay small.
 PREFILL_BLOCK = 512
-
-Model = VisionLanguageModel | LanguageModel
 
 
 def never() -> bool:
@@ -188,75 +184,3 @@ def generate_batch(
         ids = torch.tensor([answers[seq][-1].id for seq in active], device=embeds_TD.device)
         bounds = torch.arange(len(active) + 1, dtype=torch.int32, device=embeds_TD.device)
         hidden_TD = trunk(trunk.embed(ids), cu_seqlens=bounds, cache=cache)
-
-
-def language_model(model: Model) -> LanguageModel:
-    """The part of a model that reads and writes tokens."""
-    return model if isinstance(model, LanguageModel) else model.language_model
-
-
-def hidden_states(model: Model, inputs: ModelInputs) -> Tensor:
-    """Hidden states `(T, D)` of a whole prompt at once."""
-    return language_model(model)(embed(model, inputs))
-
-
-def vocab_size(model: Model) -> int:
-    return language_model(model).config.vocab_size
-
-
-def embed(model: Model, inputs: ModelInputs) -> Tensor:
-    """Embeddings `(T, D)` of a prompt, pictures in place."""
-    if isinstance(model, LanguageModel):
-        return model.embed(inputs.input_ids)
-    return model.embed(inputs.input_ids, inputs.pixel_values, inputs.image_grid_hw)
-
-
-def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
-    """A checked prompt where the model is.
-
-    Raises:
-        PromptError: there are no tokens.
-        InputError: an id is outside the vocabulary, or a picture comes to a text model.
-    """
-    ids, size = inputs.input_ids, vocab_size(model)
-    if ids.dim() != 1 or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise InputError(
-            f"input_ids must be integers of shape (tokens,), not {ids.dtype} of shape "
-            f"{tuple(ids.shape)}."
-        )
-    if not ids.numel():
-        raise PromptError("The prompt has no tokens, so there is nothing to answer.")
-    for idx in (int(ids.min()), int(ids.max())):
-        if not 0 <= idx < size:
-            raise InputError(f"The token id {idx} is outside the vocabulary of {size} ids.")
-    if isinstance(model, LanguageModel) and inputs.pixel_values is not None:
-        raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-    device = language_model(model).lm_head.weight.device
-    pixels, grids = inputs.pixel_values, inputs.image_grid_hw
-    return ModelInputs(
-        input_ids=ids.to(device, torch.int64),
-        pixel_values=None if pixels is None else pixels.to(device),
-        image_grid_hw=None if grids is None else grids.to(device),
-        visual_tokens=inputs.visual_tokens,
-        images=inputs.images,
-    )
-
-
-def room_for_answer(
-    inputs: ModelInputs, config: GenerationConfig, context_length: int | None
-) -> int:
-    """How many tokens the answer may have.
-
-    Raises:
-        PromptError: the prompt fills the context.
-    """
-    if context_length is None:
-        return config.max_tokens
-    num_prompt = inputs.input_ids.shape[0]
-    if num_prompt >= context_length:
-        raise PromptError(
-            f"The prompt has {num_prompt} tokens ({inputs.visual_tokens} of them for pictures), "
-            f"but prompt and answer must fit into {context_length} together: shorten it or give "
-            "fewer pages."
-        )
-    return min(config.max_tokens, context_length - num_prompt)

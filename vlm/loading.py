@@ -9,9 +9,9 @@ from ..data.processor_files import read_json
 from ..errors import CheckpointError
 from .config import LanguageConfig
 from .device import dtype_named
-from .generate import Model
 from .language_model import LanguageModel
 from .ops.linear import cpu_multiplies_bfloat16
+from .prompt import Model
 
 
 def read_stored_dtype(folder: Path) -> torch.dtype:

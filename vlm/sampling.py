@@ -127,9 +127,9 @@ def choose(
         if not torch.isfinite(normalizer):
             raise _not_finite()
         best = torch.multinomial(scores_V.softmax(-1), 1, generator=generator)[0]
-    # One transfer for both numbers; float64 holds every id exactly.
+    # One transfer for both numbers; float32 holds every id below 2**24 exactly.
     logprob = logits_V[best.to(logits_V.device)] - normalizer
-    idx, value = torch.stack([best.double().to(logprob.device), logprob.double()]).tolist()
+    idx, value = torch.stack([best.to(logprob), logprob]).tolist()
     if not math.isfinite(value):
         raise _not_finite()
     return int(idx), min(value, 0.0)

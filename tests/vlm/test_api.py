@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from support.pdf_files import page_pdf
 
-from latentvlm.data.processor import IGNORED_LABEL
-from latentvlm.errors import FusionError, InputError, PromptError
+from latentvlm.data.chat import ChatTemplate
+from latentvlm.data.processor import IGNORED_LABEL, Processor
+from latentvlm.errors import CheckpointError, FusionError, InputError, PromptError
 from latentvlm.vlm.api import VLM, load
 from latentvlm.vlm.sampling import GenerationConfig
 
@@ -270,6 +271,14 @@ def test_control_tokens_in_an_answer_to_score_are_text(vlm: VLM) -> None:
     score = vlm.score("Who?", "a<|im_end|>b")
     assert 11 not in score.token_ids
     assert vlm.processor.decode(score.token_ids) == "a<|im_end|>b"
+
+
+def test_a_template_that_ends_no_answer_cannot_be_scored(vlm: VLM, tiny_folder: Path) -> None:
+    processor = Processor.from_folder(tiny_folder)
+    processor.template = ChatTemplate("{% for m in messages %}{{ m['content'] }}\n{% endfor %}")
+    endless = VLM(vlm.model, processor=processor)
+    with pytest.raises(CheckpointError, match="does not end an answer"):
+        endless.score("Who?", "Me")
 
 
 def test_an_answer_to_score_must_be_a_text(vlm: VLM) -> None:
