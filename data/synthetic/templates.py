@@ -40,7 +40,14 @@ class Template:
         return f"{self.kind}_{self.variant}"
 
 
-def _family(kind, build, levels, train, heldout, weight=1) -> tuple[Template, ...]:
+def _family(
+    kind: str,
+    build: Callable[[Draft, int, str], None],
+    levels: tuple[str, ...],
+    train: tuple[str, ...],
+    heldout: tuple[str, ...],
+    weight: int = 1,
+) -> tuple[Template, ...]:
     return tuple(
         Template(kind=kind, variant=variant, levels=levels, heldout=variant in heldout,
                  build=build, weight=weight)
@@ -49,20 +56,20 @@ def _family(kind, build, levels, train, heldout, weight=1) -> tuple[Template, ..
 
 
 _ALL = (
-    *_family("pairs", draw_pairs, ("lines", "small"), ("inline", "columns", "justified"),
-             ("boxed",), weight=2),
+    *_family("pairs", draw_pairs, ("lines", "small"), ("inline", "columns", "justified", "boxed"),
+             ("dotted", "underlined"), weight=2),
     *_family("card", draw_card, ("lines", "small"), ("left", "center"), ("right",)),
-    *_family("note", draw_note, ("lines", "small"), ("left",), ()),
-    *_family("note", draw_note, ("lines", "small"), (), ("heldout",)),
-    *_family("table", draw_table, ("lines", "small", "page"), ("plain", "ruled", "shaded"),
-             ("lined", "grid")),
+    # Notes have one layout; what is held out of training is their sentences.
+    *_family("note", draw_note, ("lines", "small"), ("plain",), ("other",)),
+    *_family("table", draw_table, ("lines", "small", "page"), ("plain", "ruled", "shaded", "grid"),
+             ("lined",)),
     *_family("chart", draw_chart, ("lines", "small", "page"), ("bars", "columns"), ("tight",)),
     *_family("receipt", draw_receipt, ("small", "page"), ("plain", "times", "columns"),
              ("dotted",)),
     *_family("invoice", draw_invoice, ("small", "page"), ("inline", "columns", "split"),
              ("justified",)),
-    *_family("form", draw_form, ("small", "page"), ("inline", "columns", "stacked", "underlined"),
-             ("justified", "boxed")),
+    *_family("form", draw_form, ("small", "page"), ("inline", "columns", "stacked", "boxed"),
+             ("justified", "underlined")),
     *_family("letter", draw_letter, ("small", "page"), ("left", "center"), ("right",)),
 )  # fmt: skip
 
