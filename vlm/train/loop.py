@@ -165,6 +165,7 @@ class _Run:
             stage=stage.name,
             mixture=stage.data,
             documents_per_shard=recipe.data.documents_per_shard,
+            distinct_shards=recipe.data.distinct_shards,
         )
         task = make_task(self.trainee, stage)
         char = stage.task == "tower" or stage.losses.char > 0

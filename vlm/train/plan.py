@@ -21,15 +21,19 @@ class SyntheticPlan:
         stage: name of the stage; stages of one recipe share no documents.
         mixture: kinds of documents, with weights.
         documents_per_shard: n.
+        distinct_shards: shards that differ before they come again; 0 for without end.
     """
 
     seed: int
     stage: str
     mixture: tuple[MixtureEntry, ...]
     documents_per_shard: int
+    distinct_shards: int = 0
 
     def records(self, shard: int) -> Iterator[Record]:
         """Draw the documents of a shard, one after the other."""
+        if self.distinct_shards:
+            shard %= self.distinct_shards
         first = shard * self.documents_per_shard
         for idx in range(first, first + self.documents_per_shard):
             seed = document_seed(self.seed, self.stage, idx)

@@ -152,6 +152,7 @@ class DataSettings:
 
     Attributes:
         documents_per_shard: size of a shard.
+        distinct_shards: how many shards differ before they come again; 0 for without end.
         workers: processes that draw shards ahead; 0 draws them in the training process.
         ahead: shards that may lie ready.
         cpus: processors the workers may use; empty leaves it to the system.
@@ -161,6 +162,7 @@ class DataSettings:
     """
 
     documents_per_shard: int = 512
+    distinct_shards: int = 0
     workers: int = 1
     ahead: int = 6
     cpus: tuple[int, ...] = ()

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import torch
 
+from ...errors import CheckpointError
+from ..checkpoint import save_model
+from ..model import VisionLanguageModel
 from .loop import Callbacks, Resume, RunReport, train
 from .progress import Progress
-from .recipe import read_recipe
-from .setup import make_trainee
+from .recipe import Recipe, read_recipe
+from .setup import make_processor, make_trainee
+from .state import checkpoints, load_weights
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -25,8 +29,11 @@ def run_recipe(
     device: str | None = None,
     callbacks: Callbacks | None = None,
     show: bool = True,
+    export: bool = True,
 ) -> RunReport:
     """Run a recipe file, or the recipe of that name that ships with the package.
+
+    A run that reaches its end writes the model into the folder `model` of its output.
 
     Args:
         path: a YAML file, or `default-cpu` or `default`.
@@ -35,25 +42,62 @@ def run_recipe(
         threads: of the CPU.
         device: `cpu`, `cuda`, ...; `None` takes a GPU if there is one.
         show: progress on standard error.
+        export: whether to write the model at the end.
 
     Raises:
         ConfigError: the recipe is wrong; raised before anything starts.
     """
-    shipped = RECIPES / f"{path}.yaml"
-    recipe = read_recipe(shipped if shipped.is_file() else path)
+    recipe = find_recipe(path)
     if threads is not None:
         torch.set_num_threads(threads)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return train(
+    trainee = make_trainee(recipe)
+    report = train(
         recipe,
-        make_trainee(recipe),
+        trainee,
         callbacks=callbacks,
         max_minutes=max_minutes,
         resume=resume,
         device=device,
         progress=Progress(visible=show),
     )
+    if report.finished and export and asks_questions(recipe):
+        write_model(recipe, trainee.model, report.folder / "model")
+    return report
+
+
+def export_recipe(path: str | Path, folder: str | Path) -> Path:
+    """Write the model of a run's newest checkpoint into a folder, without training.
+
+    Raises:
+        CheckpointError: the run has no checkpoint yet.
+    """
+    recipe = find_recipe(path)
+    found = checkpoints(Path(recipe.output) / "checkpoints")
+    if not found:
+        raise CheckpointError(f"{recipe.output} has no checkpoint yet; run `latentvlm train` first")
+    trainee = make_trainee(recipe)
+    load_weights(found[-1], trainee)
+    write_model(recipe, trainee.model, Path(folder))
+    return Path(folder)
+
+
+def find_recipe(path: str | Path) -> Recipe:
+    """Read the shipped recipe of that name, or a recipe file."""
+    shipped = RECIPES / f"{path}.yaml"
+    return read_recipe(shipped if shipped.is_file() else path)
+
+
+def asks_questions(recipe: Recipe) -> bool:
+    """Whether a stage trains more than the tower."""
+    return any(stage.task == "answers" for stage in recipe.stages)
+
+
+def write_model(recipe: Recipe, model: VisionLanguageModel, folder: Path) -> None:
+    """Write weights in bfloat16, configuration, tokenizer and processor files."""
+    processor = make_processor(recipe, model.config)
+    save_model(model, folder, files_from=processor, dtype=torch.bfloat16)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", choices=("auto", "none", "weights"), default="auto")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device")
+    parser.add_argument("--export", metavar="FOLDER", help="write the newest checkpoint's model")
     args = parser.parse_args(argv)
+    if args.export:
+        export_recipe(args.recipe, args.export)
+        return 0
     report = run_recipe(
         args.recipe,
         max_minutes=args.max_minutes,

@@ -1,0 +1,190 @@
+"""Whole small runs: they learn, they log, and a stopped run ends bit for bit like one that ran on."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from latentvlm.data.processor import Processor
+from latentvlm.data.synthetic import GeneratorConfig, generate
+from latentvlm.errors import CheckpointError, ConfigError
+from latentvlm.vlm.checkpoint import load_model
+from latentvlm.vlm.train.loop import Callbacks, RunReport, train
+from latentvlm.vlm.train.progress import Progress
+from latentvlm.vlm.train.recipe import Recipe, parse_recipe
+from latentvlm.vlm.train.run import main
+from latentvlm.vlm.train.setup import make_trainee
+from latentvlm.vlm.train.state import checkpoints, read_state
+from safetensors.torch import load_file
+
+LINE = {"level": "line", "font_sizes": [12, 12], "fonts": ["arimo"]}
+
+
+def stage(task: str, **changes) -> dict:
+    rates = {"vision_encoder": 2e-3}
+    if task == "answers":
+        rates |= {"projector": 2e-3, "language_model": 2e-3}
+    return {
+        "name": task, "task": task, "data": [{"config": LINE}], "steps": 4,
+        "learning_rates": rates, "warmup_steps": 2, "rows": {"tokens": 200, "patches": 200},
+        "log_every": 2, "checkpoint_every": 3, **changes,
+    }  # fmt: skip
+
+
+def recipe(folder: Path, *stages: dict, **changes) -> Recipe:
+    values = {
+        "name": "small", "seed": 3, "preset": "tiny", "output": str(folder), "stages": list(stages),
+        "tokenizer": {"vocab_size": 288, "documents": 4},
+        "data": {"workers": 0, "documents_per_shard": 16},
+    }  # fmt: skip
+    return parse_recipe(values | changes)
+
+
+def go(one: Recipe, **kwargs) -> RunReport:
+    return train(one, make_trainee(one), **kwargs)
+
+
+def last_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(checkpoints(folder / "checkpoints")[-1] / "weights.safetensors")
+
+
+def stop_at(step: int) -> Callbacks:
+    """SIGTERM to ourselves once a checkpoint of that step is written."""
+
+    def kill(_, total_step: int) -> None:
+        if total_step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return Callbacks(checkpoint=kill)
+
+
+def test_a_stopped_run_ends_like_one_that_ran_on(tmp_path):
+    stages = (stage("tower", steps=5), stage("answers", losses={"mtp": 0.3, "char": 0.2}))
+    whole = recipe(tmp_path / "whole", *stages)
+    assert go(whole).finished
+    parts = recipe(tmp_path / "parts", *stages)
+    report = go(parts, callbacks=stop_at(3))  # inside the first stage
+    assert not report.finished and report.total_step == 3
+    report = go(parts, callbacks=stop_at(8))  # inside the second
+    assert not report.finished and report.total_step == 8
+    assert go(parts).total_step == 9
+    one, other = last_weights(tmp_path / "whole"), last_weights(tmp_path / "parts")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+    def logged(folder: str) -> list[tuple]:
+        lines = (tmp_path / folder / "log.jsonl").read_text().splitlines()
+        entries = [json.loads(line) for line in lines]
+        return [(e["total_step"], e["documents"]) for e in entries]
+
+    assert set(logged("parts")) <= set(logged("whole"))
+    assert (tmp_path / "parts" / "loss.png").stat().st_size > 1000
+
+
+def test_weights_alone_restart_the_optimizer_gently(tmp_path):
+    one = recipe(tmp_path, stage("tower", steps=6), optimizer={"restart_warmup_steps": 4})
+    go(one, callbacks=stop_at(3))
+    (folder,) = checkpoints(tmp_path / "checkpoints")
+    (folder / "optimizer.safetensors").unlink()  # only weights and state travel
+    assert go(one).finished
+    state = read_state(checkpoints(tmp_path / "checkpoints")[-1])
+    assert state["restarted_at"] == 3 and state["total_step"] == 6
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [e["total_step"] for e in entries] == [2, 4, 6]
+    assert entries[1]["lr_factor"] == 0.25
+
+
+def test_parts_without_a_rate_do_not_move_and_the_others_do(tmp_path):
+    rates = {"projector": 1e-3, "language_model": 1e-3}
+    one = recipe(tmp_path, stage("answers", learning_rates=rates, steps=3, losses={"mtp": 0.3}))
+    before = {name: value.clone() for name, value in make_trainee(one).state_dict().items()}
+    go(one)
+    after = last_weights(tmp_path)
+    moved = {name for name, value in before.items() if not torch.equal(after[name], value)}
+    parts = {name.split(".")[1] for name in moved}
+    assert parts == {"projector", "language_model"}
+    still = {name for name in before if name.split(".")[1] in parts} - moved
+    assert all(name.endswith("e_score_correction_bias") for name in still), still
+
+
+def test_a_tiny_model_learns_a_few_lines(tmp_path):
+    """Eight lines again and again: the loss falls far below that of guessing characters."""
+    torch.set_num_threads(1)
+    one = recipe(
+        tmp_path,
+        stage("answers", steps=90, rows={"tokens": 360, "patches": 600}, log_every=10,
+              questions=1, decay_fraction=0.2, checkpoint_every=90,
+              learning_rates=dict.fromkeys(("vision_encoder", "projector", "language_model"), 6e-3)),
+        data={"workers": 0, "documents_per_shard": 8, "distinct_shards": 1},
+    )  # fmt: skip
+    go(one)
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert entries[0]["loss"] > 4.5 and entries[-1]["loss"] < 1.5
+
+
+def test_evaluation_reads_held_out_documents(tmp_path):
+    held_out = {"data": {**LINE, "split": "heldout", "fonts": []}, "documents": 6, "every": 2}
+    one = recipe(tmp_path, stage("tower", steps=2, evaluation=held_out),
+                 stage("answers", steps=2, evaluation=held_out))  # fmt: skip
+    callbacks = Callbacks(evaluate=lambda model, stage, step: {"mine": float(model.training)})
+    go(one, callbacks=callbacks)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    scores = [e for e in map(json.loads, lines) if e["kind"] == "evaluation"]
+    assert [e["stage"] for e in scores] == ["tower", "answers"]
+    assert {"char_accuracy", "line_error", "mine"} <= scores[0].keys() and scores[0]["mine"] == 0
+    assert {"token_accuracy", "exact", "exact transcribe"} <= scores[1].keys()
+
+
+def test_the_model_folder_answers(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    values = {
+        "name": "small", "seed": 1, "preset": "tiny", "output": str(tmp_path / "out"),
+        "tokenizer": {"vocab_size": 288, "documents": 4},
+        "data": {"workers": 0, "documents_per_shard": 8}, "stages": [stage("answers", steps=1)],
+    }  # fmt: skip
+    path.write_text(json.dumps(values))
+    assert main([str(path), "--device", "cpu"]) == 0
+    assert main([str(path), "--export", str(tmp_path / "again")]) == 0
+    for folder in (tmp_path / "out" / "model", tmp_path / "again"):
+        model = load_model(folder, dtype=torch.float32)
+        weights = last_weights(tmp_path / "out")
+        for name, value in model.state_dict().items():
+            wanted = weights[f"model.{name}"]
+            torch.testing.assert_close(value, wanted, rtol=1e-2, atol=1e-6)  # kept in bfloat16
+        document = generate(5, GeneratorConfig(level="line"))
+        processor = Processor.from_folder(folder)
+        question = [{"type": "image", "image": document.image}, {"type": "text", "text": "Read."}]
+        inputs = processor([{"role": "user", "content": question}])
+        logits = model(inputs.input_ids, pixel_values=inputs.pixel_values,
+                       image_grid_hw=inputs.image_grid_hw)  # fmt: skip
+        assert logits.shape == (len(inputs.input_ids), 288)
+
+
+def test_time_limit_and_command_line(tmp_path, capsys):
+    path = tmp_path / "recipe.yaml"
+    values = {
+        "name": "small", "seed": 1, "preset": "tiny", "output": str(tmp_path / "out"),
+        "data": {"workers": 0, "documents_per_shard": 8}, "stages": [stage("tower", log_every=1)],
+    }  # fmt: skip
+    path.write_text(json.dumps(values))  # JSON is YAML
+    assert main([str(path), "--max-minutes", "0", "--threads", "1", "--device", "cpu"]) == 3
+    assert main([str(path), "--device", "cpu"]) == 0
+    assert "char" in capsys.readouterr().err
+
+
+def test_checkpoints_that_do_not_fit(tmp_path):
+    one = recipe(tmp_path, stage("tower", steps=1))
+    go(one)
+    other = recipe(tmp_path, stage("tower", steps=2), tokenizer={"vocab_size": 300})
+    with pytest.raises(CheckpointError, match="does not fit .*other shapes .*embeddings"):
+        go(other)
+    renamed = recipe(tmp_path, stage("tower", name="first"))
+    with pytest.raises(ConfigError, match="stopped in stage 'tower'.* its stages are first"):
+        go(renamed)
+    folder = checkpoints(tmp_path / "checkpoints")[-1]
+    (folder / "state.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        go(one)
+    assert go(one, resume="none", progress=Progress(visible=False)).finished
