@@ -96,7 +96,7 @@ def expand_options(command: Callable[..., None]) -> Callable[..., None]:
     groups: dict[str, type] = {}
     for name, parameter in inspect.signature(command).parameters.items():
         kind = parameter.annotation
-        if not dataclasses.is_dataclass(kind):
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
             # By keyword, as typer calls: then the order of those with a default is free.
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
             continue
