@@ -53,8 +53,10 @@ class DynamicResolution:
         cols = round(width / self.patch_size + 0.5)
         shrink = min(math.sqrt(budget / (rows * cols)), 1.0)
         rows, cols = math.floor(shrink * rows), math.floor(shrink * cols)
-        # a very thin image would lose a side altogether
-        rows, cols = max(rows, 1), max(cols, 1)
+        if not rows or not cols:
+            # a very thin image would lose a side altogether: it keeps one merged row or column
+            longest = budget // self.merge_size // self.merge_size * self.merge_size
+            rows, cols = (min(max(side, self.merge_size), longest) for side in (rows, cols))
         if budget > self.min_num_patches and rows * cols < self.min_num_patches:
             grow = math.sqrt(self.min_num_patches / (rows * cols))
             rows, cols = math.ceil(grow * rows), math.ceil(grow * cols)
