@@ -25,10 +25,17 @@ def train(
     ] = Resume.auto,
     threads: Annotated[int | None, typer.Option(help="CPU threads (what torch takes).")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 (a GPU if any).")] = None,
+    export: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Do not train; write the newest checkpoint's model."),
+    ] = None,
 ) -> None:
     """Train a model by a recipe; the same command again goes on where it stopped."""
-    from ...vlm.train.run import run_recipe
+    from ...vlm.train.run import export_recipe, run_recipe
 
+    if export is not None:
+        export_recipe(recipe, export)
+        return
     report = run_recipe(
         recipe, max_minutes=max_minutes, resume=resume.value, threads=threads, device=device
     )

@@ -101,6 +101,7 @@ def test_a_seed_draws_the_same_answer(
         (["ask", "{picture}", "What?", "--top-p", "3"], "top_p is 3.0 but must be in (0, 1]"),
         (["chat", "{picture}", "--model", "nowhere"], "nowhere"),
         (["train", "nowhere.yaml"], "nowhere.yaml"),
+        (["train", "nowhere.yaml", "--export", "nowhere"], "nowhere.yaml"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
