@@ -23,7 +23,8 @@ def generate(seed: int, config: GeneratorConfig) -> Document:
         config: what to draw.
 
     Raises:
-        ConfigError: if the configuration names a template its level does not have.
+        ConfigError: if the configuration names a template its level does not have, or allows
+            fewer lines than any of its templates needs.
     """
     if config.level not in ("glyphs", "line"):
         return write(seed, config)

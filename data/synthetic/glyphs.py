@@ -116,10 +116,15 @@ class GlyphSet:
                 glyph = cache[char, phase] = self._render(char, phase)
             if glyph is not None:
                 placed.append((char, pen, glyph))
-                left = min(left, pen + glyph.left)
-                right = max(right, pen + glyph.right)
-                top = min(top, glyph.top)
-                bottom = max(bottom, glyph.bottom)
+                _, g_left, g_top, g_right, g_bottom = glyph
+                if pen + g_left < left:
+                    left = pen + g_left
+                if pen + g_right > right:
+                    right = pen + g_right
+                if g_top < top:
+                    top = g_top
+                if g_bottom > bottom:
+                    bottom = g_bottom
             units += advances[char]
             extra += tracking
         quarters = (units * scale + half) // _UNITS + extra

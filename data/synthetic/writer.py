@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from ...errors import ConfigError
 from .ask import Asker
 from .config import GeneratorConfig
 from .document import QA, Document
@@ -13,7 +14,7 @@ from .splits import on_side
 from .templates import ROOM, templates_for
 from .values import similar
 
-_TRIES = 400
+_TRIES = 200
 
 
 def source(seed: int, config: GeneratorConfig, purpose: str) -> random.Random:
@@ -31,15 +32,35 @@ class _Written:
     block: int
 
 
-def _draft(seed: int, config: GeneratorConfig, overrides: dict[str, str]) -> tuple[Draft, str]:
-    content, look = source(seed, config, "content"), source(seed, config, "look")
+def _build(
+    seed: int, config: GeneratorConfig, attempt: int, overrides: dict[str, str]
+) -> tuple[Draft, str]:
+    """Writes the rows of one attempt at a document; returns the draft and its template's name."""
+    again = f" {attempt}" if attempt else ""
+    content, look = source(seed, config, "content" + again), source(seed, config, "look" + again)
     choices = templates_for(config)
     template = content.choices(choices, [choice.weight for choice in choices])[0]
+    low, high = _room(config)
+    draft = Draft(content, look, config, overrides)
+    template.build(draft, content.randint(low, high), template.variant)
+    return draft, template.name
+
+
+def _room(config: GeneratorConfig) -> tuple[int, int]:
     low, high = ROOM[config.level]
     high = config.max_lines or high
-    draft = Draft(content, look, config, overrides)
-    template.build(draft, content.randint(min(low, high), high), template.variant)
-    return draft, template.name
+    return min(low, high), high
+
+
+def _draft(seed: int, config: GeneratorConfig) -> tuple[Draft, str, int]:
+    """The first attempt that keeps to the number of lines, and which one that was."""
+    _, high = _room(config)
+    for attempt in range(_TRIES):
+        draft, name = _build(seed, config, attempt, {})
+        if sum(bool(row.cells) for row in draft.rows) <= high:
+            return draft, name, attempt
+    names = ", ".join(template.name for template in templates_for(config))
+    raise ConfigError(f"max_lines is {high}, too few for any of the templates {names}.")
 
 
 def _finish(
@@ -61,7 +82,7 @@ def _finish(
 
 def write(seed: int, config: GeneratorConfig) -> Document:
     """Draws a document of level "lines", "small" or "page"."""
-    draft, template = _draft(seed, config, {})
+    draft, template, _ = _draft(seed, config)
     return _finish(seed, config, draft, template).document
 
 
@@ -72,23 +93,23 @@ def rewrite(seed: int, config: GeneratorConfig, slot: str) -> tuple[Document, QA
         The new document and its question; None if the document asks for no such slot, or no value
         fits in its place.
     """
-    draft, template = _draft(seed, config, {})
+    draft, template, attempt = _draft(seed, config)
     original = _finish(seed, config, draft, template)
     asked = next((qa for qa in original.document.qas if qa.slot == slot), None)
     if asked is None:
         return None
     rng = source(seed, config, "redraw")
-    for attempt in range(_TRIES):
+    for tries in range(_TRIES):
         # First a value such as the field may have, of the same length; then any of that shape.
         value = draft.slots[slot].remake()
-        if attempt > _TRIES // 2:
+        if tries > _TRIES // 2:
             value = similar(rng, config.split, asked.answer, near=0.0)
         short = len(value) < 4  # too few of them to be kept apart
         if value == asked.answer or len(value) != len(asked.answer):
             continue
         if not short and (value in original.document.text or not on_side(value, config.split)):
             continue
-        changed, _ = _draft(seed, config, {slot: value})
+        changed, _ = _build(seed, config, attempt, {slot: value})
         if block_width(changed.rows) <= original.block:
             finished = _finish(seed, config, changed, template, original.block)
             return finished.document, QA(asked.kind, asked.question, value, slot)
