@@ -37,7 +37,8 @@ class Loader:
             record; `None` leaves the record out.
         limits: size of a row.
         on_error: what to do with a record that cannot be read, or whose example is larger
-            than a row; left-out records are counted in `skipped`.
+            than a row; left-out records are counted in `num_skipped`.
+        stripe: `(i, n)` reads the shards i, i + n, i + 2n, ... only.
     """
 
     def __init__(
@@ -47,13 +48,15 @@ class Loader:
         *,
         limits: RowLimits,
         on_error: OnError = "raise",
+        stripe: tuple[int, int] = (0, 1),
     ):
         self.source = source
         self.make_example = make_example
         self.limits = limits
         self.reader = ShardReader(on_error)
         self.packer = Packer(limits)
-        self.position = (0, 0)
+        self.step = stripe[1]
+        self.position = (stripe[0], 0)
         self.skipped = 0
         self._rows: Iterator[Batch] | None = None
 
@@ -65,12 +68,21 @@ class Loader:
             self._rows = self._generate()
         return next(self._rows)
 
+    @property
+    def num_skipped(self) -> int:
+        """Records left out so far."""
+        return self.skipped + self.reader.skipped
+
+    def close(self) -> None:
+        """Stop what draws shards."""
+        self.source.close()
+
     def state_dict(self) -> dict[str, Any]:
         """The position, as plain lists and numbers."""
         return {
             "next": list(self.position),
             "open_rows": [[list(tag) for tag in row] for row in self.packer.tags()],  # type: ignore[call-overload]
-            "skipped": self.skipped + self.reader.skipped,
+            "skipped": self.num_skipped,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -125,7 +137,7 @@ class Loader:
                     if full is not None:
                         yield pack([example for _, example in full])
             self.source.release(shard)
-            shard, start = shard + 1, 0
+            shard, start = shard + self.step, 0
             self.position = (shard, 0)
         while (row := self.packer.take()) is not None:
             yield pack([example for _, example in row])

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import webdataset
 from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_iterator
+from webdataset.writer import TarWriter
 
 from ..errors import DataError
 
@@ -55,7 +55,7 @@ def write_shard(path: str | Path, records: Iterable[Record]) -> int:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = 0
     try:
-        with webdataset.TarWriter(str(part), user="", group="", mtime=0, compress=False) as tar:
+        with TarWriter(str(part), user="", group="", mtime=0, compress=False) as tar:
             for record in records:
                 tar.write(
                     {

@@ -1,6 +1,7 @@
 """Character targets: the right slot, crowding, scaling, and reading them back."""
 
 import numpy as np
+
 from latentvlm.data.char_labels import CHARSET, IGNORE, SLOTS, char_targets, read_slots
 
 

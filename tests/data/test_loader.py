@@ -1,52 +1,27 @@
 """The loader: the rows after a stop are the rows of a run that never stopped."""
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
+from support.training import ROWS, Numbers, numbers_example, numbers_loader
+
 from latentvlm.data.loader import Loader
-from latentvlm.data.packing import Example, RowLimits
+from latentvlm.data.packing import Example
 from latentvlm.data.producer import ShardFolder, ShardProducer, shard_path
 from latentvlm.data.shards import Record, write_shard
 from latentvlm.errors import DataError
 
-LIMITS = RowLimits(tokens=64, patches=64, open_rows=3)
-
-
-class Numbers:
-    def records(self, shard: int) -> Iterator[Record]:
-        for idx in range(16):
-            number = shard * 16 + idx
-            yield Record(key=f"{number}", image=np.zeros((2, 2, 3), np.uint8), meta={"n": number})
-
-
-def make_example(record: Record) -> Example | None:
-    number = record.meta["n"]
-    if number % 11 == 5:
-        return None
-    length = 3 + number * 7 % 29
-    ids = np.full(length, number, dtype=np.int64)
-    return Example(
-        input_ids=ids, labels=ids, pixel_values=np.zeros((4, 12), np.float32),
-        image_grid_hw=np.array([[2, 2]]),
-    )  # fmt: skip
-
-
-def loader(folder, **kwargs) -> Loader:
-    producer = ShardProducer(Numbers(), folder, workers=0)
-    return Loader(producer, make_example, limits=LIMITS, **kwargs)
-
 
 def test_rows_after_a_stop_are_the_same(tmp_path):
-    straight = loader(tmp_path / "a")
+    straight = numbers_loader(tmp_path / "a")
     wanted = [next(straight).input_ids for _ in range(40)]
     for stop in (0, 1, 7, 23):
-        first = loader(tmp_path / "b")
+        first = numbers_loader(tmp_path / "b")
         got = [next(first).input_ids for _ in range(stop)]
         state = json.loads(json.dumps(first.state_dict()))
-        second = loader(tmp_path / f"c{stop}")  # elsewhere: every shard is drawn again
+        second = numbers_loader(tmp_path / f"c{stop}")  # elsewhere: every shard is drawn again
         second.load_state_dict(state)
         got += [next(second).input_ids for _ in range(40 - stop)]
         assert all(torch.equal(a, b) for a, b in zip(wanted, got, strict=True))
@@ -57,7 +32,7 @@ def test_a_finite_source_ends_with_every_example_seen(tmp_path):
         write_shard(shard_path(tmp_path, shard), Numbers().records(shard))
 
     def fresh() -> Loader:
-        return Loader(ShardFolder(tmp_path), make_example, limits=LIMITS)
+        return Loader(ShardFolder(tmp_path), numbers_example, limits=ROWS)
 
     rows = list(fresh())
     seen = {int(number) for row in rows for number in row.input_ids}
@@ -72,15 +47,15 @@ def test_a_finite_source_ends_with_every_example_seen(tmp_path):
 
 
 def test_consumed_shards_are_deleted(tmp_path):
-    rows = loader(tmp_path)
+    rows = numbers_loader(tmp_path)
     for _ in range(20):
         next(rows)
-    assert len(list(tmp_path.glob("*.tar"))) == 1
+    assert len(list(tmp_path.rglob("*.tar"))) == 1
 
 
 def test_examples_larger_than_a_row(tmp_path):
     def large(record: Record) -> Example | None:
-        example = make_example(record)
+        example = numbers_example(record)
         if example is None or record.meta["n"] != 3:
             return example
         ids = np.zeros(65, dtype=np.int64)
@@ -89,14 +64,16 @@ def test_examples_larger_than_a_row(tmp_path):
 
     producer = ShardProducer(Numbers(), tmp_path, workers=0)
     with pytest.raises(DataError, match="record '3' of shard .* has 65 tokens"):
-        next(Loader(producer, large, limits=LIMITS))
-    skipping = Loader(producer, large, limits=LIMITS, on_error="skip")
+        next(Loader(producer, large, limits=ROWS))
+    skipping = Loader(producer, large, limits=ROWS, on_error="skip")
     assert 3 not in next(skipping).input_ids
-    assert skipping.skipped == 2  # number 5 has nothing to learn
+    assert skipping.num_skipped == 2  # number 5 has nothing to learn
 
 
 def test_a_position_that_cannot_be_read(tmp_path):
     with pytest.raises(DataError, match="loader position cannot be read"):
-        loader(tmp_path).load_state_dict({"next": [0]})
+        numbers_loader(tmp_path).load_state_dict({"next": [0]})
     with pytest.raises(DataError, match="are gone"):
-        loader(tmp_path).load_state_dict({"next": [1, 0], "open_rows": [[[0, 99]]], "skipped": 0})
+        numbers_loader(tmp_path).load_state_dict(
+            {"next": [1, 0], "open_rows": [[[0, 99]]], "skipped": 0}
+        )

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from latentvlm.data.packing import Packer, RowLimits, pack
 from support.training import example
+
+from latentvlm.data.packing import Packer, RowLimits, pack
 
 
 def test_labels_are_shifted_inside_a_sequence_only():

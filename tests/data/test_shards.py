@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from latentvlm.data.producer import ShardFolder, ShardProducer, shard_path
 from latentvlm.data.shards import Record, ShardReader, write_shard
 from latentvlm.errors import DataError

@@ -3,6 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from support.training import example
+
 from latentvlm.data.char_labels import CHARSET, NUM_CLASSES, SLOTS
 from latentvlm.data.packing import pack
 from latentvlm.vlm.language_model import LanguageModel
@@ -13,7 +15,6 @@ from latentvlm.vlm.train.loss import balance_experts, mtp_loss, next_token_loss
 from latentvlm.vlm.train.optimizer import make_optimizer, rates_by_part, schedule, set_rates
 from latentvlm.vlm.train.recipe import LearningRates, OptimizerSettings
 from latentvlm.vlm.train.tasks import Trainee
-from support.training import example
 
 
 @pytest.fixture

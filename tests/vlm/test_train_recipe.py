@@ -1,6 +1,7 @@
 """Recipes: the shipped ones are whole, and every mistake is named before anything starts."""
 
 import pytest
+
 from latentvlm.errors import ConfigError
 from latentvlm.vlm.train.recipe import parse_recipe, read_recipe
 from latentvlm.vlm.train.run import RECIPES

@@ -1,4 +1,4 @@
-"""Whole small runs: they learn, they log, and a stopped run ends bit for bit like one that ran on."""
+"""Whole small runs: they learn, they log, and a stopped run ends like one that ran on."""
 
 import json
 import os
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from latentvlm.data.processor import Processor
 from latentvlm.data.synthetic import GeneratorConfig, generate
 from latentvlm.errors import CheckpointError, ConfigError
@@ -17,7 +19,6 @@ from latentvlm.vlm.train.recipe import Recipe, parse_recipe
 from latentvlm.vlm.train.run import main
 from latentvlm.vlm.train.setup import make_trainee
 from latentvlm.vlm.train.state import checkpoints, read_state
-from safetensors.torch import load_file
 
 LINE = {"level": "line", "font_sizes": [12, 12], "fonts": ["arimo"]}
 
@@ -83,6 +84,18 @@ def test_a_stopped_run_ends_like_one_that_ran_on(tmp_path):
     assert (tmp_path / "parts" / "loss.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
+def test_loaders_in_processes_resume_too(tmp_path):
+    data = {"loaders": 2, "documents_per_shard": 4}
+    whole = recipe(tmp_path / "whole", stage("tower", steps=5), data=data)
+    parts = recipe(tmp_path / "parts", stage("tower", steps=5), data=data)
+    assert go(whole).finished
+    assert not go(parts, callbacks=stop_at(3)).finished
+    assert go(parts).finished
+    one, other = last_weights(tmp_path / "whole"), last_weights(tmp_path / "parts")
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
 def test_weights_alone_restart_the_optimizer_gently(tmp_path):
     one = recipe(tmp_path, stage("tower", steps=6), optimizer={"restart_warmup_steps": 4})
     go(one, callbacks=stop_at(3))
@@ -112,13 +125,12 @@ def test_parts_without_a_rate_do_not_move_and_the_others_do(tmp_path):
 def test_a_tiny_model_learns_a_few_lines(tmp_path):
     """Eight lines again and again: the loss falls far below that of guessing characters."""
     torch.set_num_threads(1)
-    one = recipe(
-        tmp_path,
-        stage("answers", steps=90, rows={"tokens": 360, "patches": 600}, log_every=10,
-              questions=1, decay_fraction=0.2, checkpoint_every=90,
-              learning_rates=dict.fromkeys(("vision_encoder", "projector", "language_model"), 6e-3)),
-        data={"workers": 0, "documents_per_shard": 8, "distinct_shards": 1},
-    )  # fmt: skip
+    rates = dict.fromkeys(("vision_encoder", "projector", "language_model"), 6e-3)
+    rows = {"tokens": 360, "patches": 600}
+    learning = stage("answers", steps=60, rows=rows, learning_rates=rates, log_every=10,
+                     checkpoint_every=60)  # fmt: skip
+    data = {"workers": 0, "documents_per_shard": 8, "distinct_shards": 1}
+    one = recipe(tmp_path, learning, data=data)
     go(one)
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert entries[0]["loss"] > 4.5 and entries[-1]["loss"] < 1.5

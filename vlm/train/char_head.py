@@ -70,9 +70,7 @@ class CharScores:
         self.blanks += int(blank_mask.sum())
         self.blanks_right += int((best == targets)[blank_mask].sum())
         sizes = grids.prod(-1).tolist()
-        pieces = zip(
-            logits.split(sizes), targets.split(sizes), grids.tolist(), strict=True
-        )
+        pieces = zip(logits.split(sizes), targets.split(sizes), grids.tolist(), strict=True)
         for piece, wanted, (rows, columns) in pieces:
             truth = read_slots(wanted.cpu().numpy(), grid=(rows, columns))
             if len(truth) == 1:

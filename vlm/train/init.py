@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...vision_encoder.radio import RadioEncoder
+from ...vision_encoder.radio import Block, RadioEncoder
 
 POSITION_SCALE = 0.5
 SHORTEST, LONGEST = 4.0, 100.0  # wavelengths, in entries of the position table
@@ -32,7 +32,8 @@ def start_tower(tower: RadioEncoder, *, local_blocks: int = 2, sharpness: float 
         sharpness: logit by which a neighbour starts above far patches.
     """
     config = tower.config
-    for block in tower.blocks:
+    blocks = [block for block in tower.blocks if isinstance(block, Block)]
+    for block in blocks:
         for linear in (block.attn.qkv, block.attn.proj, block.mlp.fc1, block.mlp.fc2):
             linear.weight.normal_(std=linear.in_features**-0.5)
         # Products into the residual start small, by depth.
@@ -40,7 +41,7 @@ def start_tower(tower: RadioEncoder, *, local_blocks: int = 2, sharpness: float 
         block.mlp.fc2.weight.mul_((2 * config.num_layers) ** -0.5)
     waves = _waves(config.hidden_size // 4)
     tower.patch_generator.pos_embed[0] = POSITION_SCALE * _sines(config.pos_grid, waves)
-    for block in tower.blocks[:local_blocks]:
+    for block in blocks[:local_blocks]:
         _look_around(block.attn.qkv.weight, config.num_heads, waves, sharpness)
 
 

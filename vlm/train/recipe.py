@@ -158,7 +158,9 @@ class DataSettings:
         cpus: processors the workers may use; empty leaves it to the system.
         keep_shards: leave shards on disk once they are read.
         on_error: what to do with a record that cannot be read.
-        prefetch: rows made ready by a thread beside the training; helps where a GPU computes.
+        loaders: processes that draw documents and make rows of them, for machines where a GPU
+            waits for rows; `workers` and `ahead` are then without use. 0 makes rows in the
+            training process.
     """
 
     documents_per_shard: int = 512
@@ -168,7 +170,7 @@ class DataSettings:
     cpus: tuple[int, ...] = ()
     keep_shards: bool = False
     on_error: OnError = "raise"
-    prefetch: int = 0
+    loaders: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

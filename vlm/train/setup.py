@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from ...data.image_transform import ImageConfig, ImageTransform
+from ...data.loader import Loader
 from ...data.packing import Batch, Example, Packer, pack
+from ...data.parallel_loader import ParallelLoader
 from ...data.processor import Processor
 from ...data.processor_files import write_processor_files
+from ...data.producer import ShardProducer
 from ...data.shards import Record
 from ...data.tokenizer import train_tokenizer
 from ...errors import ConfigError
@@ -19,9 +23,9 @@ from ..config import VisionLanguageConfig
 from ..model import VisionLanguageModel
 from ..presets import preset
 from .examples import AnswerExamples, TowerExamples
+from .init import start_tower
 from .plan import SyntheticPlan
 from .recipe import MixtureEntry, Recipe, Stage
-from .init import start_tower
 from .tasks import AnswersTask, Task, TowerTask, Trainee
 
 
@@ -100,8 +104,46 @@ def make_examples(
     if stage.task == "tower":
         return TowerExamples(ImageTransform(image_config(recipe, config)))
     processor = Processor.from_folder(make_processor(recipe, config))
-    return AnswerExamples(
-        processor, questions=stage.questions, char_targets=stage.losses.char > 0
+    return AnswerExamples(processor, questions=stage.questions, char_targets=stage.losses.char > 0)
+
+
+def make_loader(
+    recipe: Recipe, stage: Stage, config: VisionLanguageConfig, stripe: tuple[int, int] = (0, 1)
+) -> Loader:
+    """The loader of a stage, or of one of its stripes: those draw their shards themselves."""
+    plan = SyntheticPlan(
+        seed=recipe.seed,
+        stage=stage.name,
+        mixture=stage.data,
+        documents_per_shard=recipe.data.documents_per_shard,
+        distinct_shards=recipe.data.distinct_shards,
+    )
+    alone = stripe[1] == 1
+    producer = ShardProducer(
+        plan,
+        Path(recipe.output) / "shards" / stage.name,
+        workers=recipe.data.workers if alone else 0,
+        ahead=recipe.data.ahead,
+        keep=recipe.data.keep_shards,
+        cpus=recipe.data.cpus or None,
+    )
+    return Loader(
+        producer,
+        make_examples(recipe, stage, config),
+        limits=stage.rows,
+        on_error=recipe.data.on_error,
+        stripe=stripe,
+    )
+
+
+def make_rows(
+    recipe: Recipe, stage: Stage, config: VisionLanguageConfig
+) -> Loader | ParallelLoader:
+    """The rows of a stage, made in this process or in several others."""
+    if not recipe.data.loaders:
+        return make_loader(recipe, stage, config)
+    return ParallelLoader(
+        partial(make_loader, recipe, stage, config), processes=recipe.data.loaders
     )
 
 
