@@ -9,7 +9,9 @@ import typer
 
 from ..errors import LatentVLMError
 from .commands.ask import ask
+from .commands.bench import bench
 from .commands.chat import chat
+from .commands.eval import app as eval_commands
 from .commands.train import train
 
 app = typer.Typer(
@@ -38,8 +40,9 @@ def root(
     pass
 
 
-for command in (ask, chat, train):
+for command in (ask, bench, chat, train):
     app.command()(command)
+app.add_typer(eval_commands, name="eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@ Attention layers keep keys and values, Mamba-2 layers the last inputs of the con
 and the state of the scan (float32 unless asked otherwise). MLP and MoE layers keep nothing.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .config import LanguageConfig
+from .ops.decode import Step
 
 
 class AttentionCache:
@@ -29,7 +31,7 @@ class AttentionCache:
         filled = max(self.lengths)
         for name in ("keys", "values"):
             old = getattr(self, name)
-            new = old.new_empty(*old.shape[:2], grown, old.shape[3])
+            new = old.new_zeros(*old.shape[:2], grown, old.shape[3])
             new[:, :, :filled] = old[:, :, :filled]
             setattr(self, name, new)
 
@@ -79,6 +81,8 @@ class Cache:
     ) -> None:
         self.layers = layers
         self.lengths = lengths
+        # what the one-token steps over these tensors share, kept by the model that made it
+        self.step: Step | None = None
 
     @classmethod
     def allocate(
@@ -96,8 +100,9 @@ class Cache:
         for letter in config.hybrid_override_pattern:
             if letter == "*":
                 shape = (num_seqs, config.num_key_value_heads, capacity, config.head_dim)
-                keys = torch.empty(shape, device=device, dtype=dtype)
-                layers.append(AttentionCache(keys, torch.empty_like(keys), [0] * num_seqs))
+                # zeros, for what lies behind a short sequence gets weight 0, and 0 times nan is nan
+                keys = torch.zeros(shape, device=device, dtype=dtype)
+                layers.append(AttentionCache(keys, torch.zeros_like(keys), [0] * num_seqs))
             elif letter == "M":
                 rows = torch.zeros(
                     (num_seqs, config.conv_kernel - 1, config.mamba_conv_size),
@@ -126,13 +131,15 @@ class Cache:
     @property
     def num_bytes(self) -> int:
         """Bytes held, reserved capacity included."""
-        total = 0
+        return sum(tensor.nbytes for tensor in self.tensors())
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything held."""
         for layer in self.layers:
             if isinstance(layer, AttentionCache):
-                total += layer.keys.nbytes + layer.values.nbytes
+                yield from (layer.keys, layer.values)
             elif isinstance(layer, MambaCache):
-                total += layer.conv_rows.nbytes + layer.state.nbytes
-        return total
+                yield from (layer.conv_rows, layer.state)
 
     def advance(self, counts: list[int]) -> None:
         """Count the tokens a forward has just added to each sequence."""

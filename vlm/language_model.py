@@ -5,6 +5,8 @@
 Tokens travel packed: `(tokens, hidden)` with `cu_seqlens`. Letters: T tokens, D hidden.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,8 @@ from .layers.mamba2 import Mamba2Mixer
 from .layers.mlp import MLP
 from .layers.moe import MoEMixer
 from .layers.norm import RMSNorm
-from .ops.linear import Linear, linear
+from .ops.decode import Step, build_step
+from .ops.linear import Linear, lay_out_for_rows, linear
 from .packed_row import PackedRow
 
 
@@ -93,6 +96,17 @@ class LanguageModel(nn.Module):
             )
             nn.init.normal_(parameter, std=into_residual if residual else std)
 
+    def prepare_for_decoding(self) -> "LanguageModel":
+        """Store wide weights the way products with single rows read them fastest.
+
+        Names, shapes and values stay. For a model that is done training.
+        """
+        for name, parameter in self.named_parameters():
+            is_product = parameter.dim() > 1 and not name.endswith(".conv1d.weight")
+            if is_product and parameter is not self.embeddings.weight:
+                lay_out_for_rows(parameter)
+        return self
+
     def embed(self, input_ids: Tensor) -> Tensor:
         """Token embeddings `(T, D)`."""
         return self.embeddings(input_ids)
@@ -114,12 +128,32 @@ class LanguageModel(nn.Module):
             InputError: the boundaries do not fit the row.
         """
         row = PackedRow.of(inputs_embeds, cu_seqlens)
-        x_TD = inputs_embeds
-        for idx, layer in enumerate(self.layers):
-            x_TD = layer(x_TD, row, None if cache is None else cache.layers[idx])
+        if cache is not None and row.is_decode and not torch.is_grad_enabled():
+            cache.step = cache.step or self._build_step(cache)
+            x_TD = cache.step(inputs_embeds)
+        else:
+            x_TD = self._run_layers(inputs_embeds, row, cache)
         if cache is not None:
             cache.advance([stop - start for start, stop in row.spans])
         return self.norm_f(x_TD)
+
+    def _run_layers(self, x_TD: Tensor, row: PackedRow, cache: Cache | None) -> Tensor:
+        for idx, layer in enumerate(self.layers):
+            x_TD = layer(x_TD, row, None if cache is None else cache.layers[idx])
+        return x_TD
+
+    def _build_step(self, cache: Cache) -> Step:
+        """One token of each sequence of `cache`: the lean step, or the layers one by one.
+
+        The lean step is for float32 alone: narrower weights are widened by the layers.
+        """
+        parts = [layer.mixer.decode_weights(layer.norm) for layer in self.layers]
+        known = [part for part in parts if part is not None]
+        tensors = [*self.parameters(), *cache.tensors()]
+        if len(known) == len(parts) and all(t.dtype == torch.float32 for t in tensors):
+            return build_step(known, cache.layers, cache.num_seqs)
+        bounds = torch.arange(cache.num_seqs + 1, dtype=torch.int32)
+        return partial(self._run_layers, row=PackedRow(bounds, cache.num_seqs), cache=cache)
 
     def logits(self, hidden_TD: Tensor) -> Tensor:
         """Float32 logits `(T, vocab)`."""

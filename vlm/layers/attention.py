@@ -5,8 +5,10 @@ from torch import Tensor, nn
 from ..cache import AttentionCache
 from ..config import LanguageConfig
 from ..ops.attention import causal_attention, decode_attention, packed_attention
+from ..ops.decode import AttentionWeights
 from ..ops.linear import Linear
 from ..packed_row import PackedRow
+from .norm import RMSNorm
 
 
 class AttentionMixer(nn.Module):
@@ -40,3 +42,17 @@ class AttentionMixer(nn.Module):
                 parts.append(causal_attention(q[start:stop], keys, values))
             out = row.join(parts)
         return self.o_proj(out.reshape(T, -1))
+
+    def decode_weights(self, norm: RMSNorm) -> AttentionWeights | None:
+        """What a decode step needs of this layer; None if it has parts the step does not know."""
+        if self.q_proj.bias is not None:
+            return None
+        return AttentionWeights(
+            norm=norm.weight,
+            eps=norm.eps,
+            q_proj=self.q_proj.weight,
+            k_proj=self.k_proj.weight,
+            v_proj=self.v_proj.weight,
+            o_proj=self.o_proj.weight,
+            head_dim=self.head_dim,
+        )

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from ..cache import MambaCache
 from ..config import LanguageConfig
 from ..ops.causal_conv import causal_conv, causal_conv_step
+from ..ops.decode import MambaWeights
 from ..ops.linear import Linear
 from ..ops.ssd import ssd_scan, ssd_step
 from ..packed_row import PackedRow
-from .norm import GatedGroupRMSNorm
+from .norm import GatedGroupRMSNorm, RMSNorm
 
 
 class _DepthwiseConv(nn.Module):
@@ -111,4 +112,24 @@ class Mamba2Mixer(nn.Module):
             x.unflatten(-1, (self.num_heads, self.head_dim)),
             B.unflatten(-1, (self.num_groups, self.state_size)),
             C.unflatten(-1, (self.num_groups, self.state_size)),
+        )
+
+    def decode_weights(self, norm: RMSNorm) -> MambaWeights | None:
+        """What a decode step needs of this layer; None if it has parts the step does not know."""
+        if self.in_proj.bias is not None or norm.eps != self.norm.eps:
+            return None
+        return MambaWeights(
+            norm=norm.weight,
+            eps=norm.eps,
+            in_proj=self.in_proj.weight,
+            conv_weight=self.conv1d.weight,
+            conv_bias=self.conv1d.bias,
+            dt_bias=self.dt_bias,
+            dt_limit=self.dt_limit,
+            A_log=self.A_log,
+            D=self.D,
+            gated_norm=self.norm.weight,
+            out_proj=self.out_proj.weight,
+            num_groups=self.num_groups,
+            state_size=self.state_size,
         )

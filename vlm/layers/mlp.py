@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from ..ops.decode import MlpWeights
 from ..ops.linear import Linear
+from .norm import RMSNorm
 
 
 class MLP(nn.Module):
@@ -15,3 +17,14 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = torch.relu(self.up_proj(x))
         return self.down_proj(hidden * hidden)
+
+    def decode_weights(self, norm: RMSNorm) -> MlpWeights | None:
+        """What a decode step needs of this layer; None if it has parts the step does not know."""
+        if self.up_proj.bias is not None:
+            return None
+        return MlpWeights(
+            norm=norm.weight,
+            eps=norm.eps,
+            up_proj=self.up_proj.weight,
+            down_proj=self.down_proj.weight,
+        )

@@ -10,13 +10,15 @@ Letters: T tokens, D hidden, L latent (or D), E experts, K experts per token.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import LanguageConfig
+from ..ops.decode import MoeWeights
 from ..ops.experts import apply_experts
 from ..ops.linear import Linear
+from ..ops.routing import Routing, route
 from .mlp import MLP
+from .norm import RMSNorm
 
 
 class Router(nn.Module):
@@ -26,30 +28,19 @@ class Router(nn.Module):
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
-        self.config = config
+        self.routing = Routing(
+            experts_per_token=config.num_experts_per_tok,
+            num_groups=config.n_group,
+            groups_kept=config.topk_group,
+            normalise=config.norm_topk_prob,
+            scale=config.routed_scaling_factor,
+        )
         self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
         self.register_buffer("e_score_correction_bias", torch.zeros(config.n_routed_experts))
 
     def forward(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
         """Expert ids `(T, K)` int64 and their weights `(T, K)` float32."""
-        config = self.config
-        scores = torch.sigmoid(F.linear(x_TD.float(), self.weight.float()))
-        choice = scores.detach() + self.e_score_correction_bias
-        if config.n_group > 1:
-            choice = self._limit_groups(choice)
-        ids = choice.topk(config.num_experts_per_tok, dim=-1, sorted=False).indices
-        weights = scores.gather(1, ids)
-        if config.norm_topk_prob:
-            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
-        return ids, weights * config.routed_scaling_factor
-
-    def _limit_groups(self, choice: Tensor) -> Tensor:
-        """Keep the `topk_group` groups whose two best experts score highest together."""
-        groups = choice.unflatten(-1, (self.config.n_group, -1))
-        best = groups.topk(min(2, groups.shape[-1]), dim=-1).values.sum(-1)
-        kept = best.topk(self.config.topk_group, dim=-1).indices
-        dropped = torch.ones_like(best, dtype=torch.bool).scatter_(-1, kept, False)
-        return groups.masked_fill(dropped.unsqueeze(-1), float("-inf")).flatten(-2)
+        return route(x_TD, self.weight, self.e_score_correction_bias, self.routing)
 
 
 class Experts(nn.Module):
@@ -93,3 +84,21 @@ class MoEMixer(nn.Module):
         if self.fc2_latent_proj is not None:
             y = self.fc2_latent_proj(y)
         return y + self.shared_experts(x_TD)
+
+    def decode_weights(self, norm: RMSNorm) -> MoeWeights | None:
+        """What a decode step needs of this layer; None if it has parts the step does not know."""
+        if self.shared_experts.up_proj.bias is not None:
+            return None
+        return MoeWeights(
+            norm=norm.weight,
+            eps=norm.eps,
+            gate=self.gate.weight,
+            gate_bias=self.gate.e_score_correction_bias,
+            routing=self.gate.routing,
+            up_proj=self.experts.up_proj,
+            down_proj=self.experts.down_proj,
+            fc1=None if self.fc1_latent_proj is None else self.fc1_latent_proj.weight,
+            fc2=None if self.fc2_latent_proj is None else self.fc2_latent_proj.weight,
+            shared_up=self.shared_experts.up_proj.weight,
+            shared_down=self.shared_experts.down_proj.weight,
+        )

@@ -1,0 +1,86 @@
+"""`latentvlm bench`: speed and memory beside transformers, on random weights."""
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ...eval.speed import Figure, SpeedReport
+
+
+def bench(
+    preset: Annotated[
+        list[str] | None, typer.Option(help="Architecture; may be given again (bench-s, bench-m).")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of both sides.")] = 1,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Repeats of each run (5).")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=0, help="Side of the picture in pixels; 0: none (512).")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One preset, one prompt length, one batch size.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure speed and memory beside transformers, on the same random weights."""
+    from ...eval.speed import QUICK, SpeedConfig, measure_speed
+
+    given = {
+        "presets": tuple(preset) if preset else None,
+        "repeats": repeats,
+        "image_size": image_size,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    config = replace(QUICK if quick else SpeedConfig(), threads=threads, **given)
+    report = measure_speed(config, lambda line: print(f"measuring {line}", file=sys.stderr))
+    if json:
+        from json import dumps
+
+        print(dumps(report.as_values()))
+    else:
+        show_report(report)
+
+
+def show_report(report: "SpeedReport") -> None:
+    """A Markdown table on stdout, then the notes that say how far to trust it."""
+    from ...eval.speed import FOREIGN_LOAD_LIMIT, SIDES
+
+    head = ["preset", "what", "unit", *SIDES, "ratio", "by CPU time", "of ceiling", "load"]
+    print(f"| {' | '.join(head)} |")
+    print("|" + " --- |" * len(head))
+    for figure in report.figures:
+        cells = [
+            figure.preset,
+            figure.what,
+            figure.unit,
+            *(show_rate(figure, side) for side in SIDES),
+            f"{figure.ratio:.2f}",
+            f"{figure.cpu_ratio:.2f}",
+            "" if figure.of_ceiling is None else f"{figure.of_ceiling:.0%} of {figure.ceiling}",
+            "?" if figure.foreign_load is None else f"{figure.foreign_load:.0%}",
+        ]
+        print(f"| {' | '.join(cells)} |")
+    config, ceilings = report.config, report.ceilings
+    for name, sides in report.peak_bytes.items():
+        ours, theirs = (sides[side] / 1e6 for side in SIDES)
+        print(
+            f"\n{name}: reading {config.memory_length} tokens takes {ours:.0f} MB more than the "
+            f"weights; transformers {theirs:.0f} MB ({theirs / ours:.2f} times)."
+        )
+    print(
+        f"\nfloat32, {config.threads} thread(s) on each side, {report.cores} core(s), torch "
+        f"{report.torch_version}; median (slowest to fastest) of {config.repeats} repeats, the two "
+        f"in turns.\nCeilings: {ceilings.gemm_gflops:.0f} GFLOP/s, {ceilings.read_gbytes:.1f} GB/s."
+    )
+    if report.is_disturbed:
+        print(
+            f"\nOther processes used more than {FOREIGN_LOAD_LIMIT:.0%} of the machine (column "
+            "load): trust the ratios, not the rates."
+        )
+
+
+def show_rate(figure: "Figure", side: str) -> str:
+    rate = figure.rates[side]
+    return f"{rate.median:.4g} ({rate.low:.4g} to {rate.high:.4g})"

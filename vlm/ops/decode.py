@@ -1,0 +1,294 @@
+"""One token of every sequence through all layers: the step that writing an answer repeats.
+
+`build_step` is the boundary. It takes each layer's tensors and cache, and returns a function
+from the residual stream `(S, D)` to the residual stream; what the steps of one cache share is
+computed once, when it is built. A step of compiled code would stand in its place.
+
+The layers compute the same for any number of tokens; here, at one token, the products read
+every weight once and small operations cost as much as they do, so there are as few as
+possible: products add into the residual, views and buffers are made beforehand.
+
+Letters: S sequences, D hidden, H heads, P head size, G groups, N state size, C channels of
+the convolution, K its kernel, E experts, I expert width.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .attention import decode_attention
+from .routing import Routing, route
+
+Step = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MambaWeights:
+    """The tensors of a Mamba-2 layer, named as on disk; `num_groups` B/C groups."""
+
+    norm: Tensor
+    eps: float
+    in_proj: Tensor
+    conv_weight: Tensor
+    conv_bias: Tensor | None
+    dt_bias: Tensor
+    dt_limit: tuple[float, float] | None
+    A_log: Tensor
+    D: Tensor
+    gated_norm: Tensor
+    out_proj: Tensor
+    num_groups: int
+    state_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionWeights:
+    norm: Tensor
+    eps: float
+    q_proj: Tensor
+    k_proj: Tensor
+    v_proj: Tensor
+    o_proj: Tensor
+    head_dim: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpWeights:
+    norm: Tensor
+    eps: float
+    up_proj: Tensor
+    down_proj: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoeWeights:
+    """`fc1`, `fc2` are the latent projections, if there are any; experts are stacked."""
+
+    norm: Tensor
+    eps: float
+    gate: Tensor
+    gate_bias: Tensor
+    routing: Routing
+    up_proj: Tensor
+    down_proj: Tensor
+    fc1: Tensor | None
+    fc2: Tensor | None
+    shared_up: Tensor
+    shared_down: Tensor
+
+
+LayerWeights = MambaWeights | AttentionWeights | MlpWeights | MoeWeights
+
+
+def build_step(layers: Sequence[LayerWeights], caches: Sequence, num_seqs: int) -> Step:
+    """A function that takes `(num_seqs, D)` through all layers and updates their caches.
+
+    Args:
+        layers: float32 tensors of every layer.
+        caches: what `vlm/cache.py` holds for each of them.
+        num_seqs: sequences in the caches.
+    """
+    steps: list[Step] = []
+    # buffers are written in every step, in inference mode or not
+    with torch.inference_mode(False), torch.no_grad():
+        scratch = None
+        for layer, cache in zip(layers, caches, strict=True):
+            if isinstance(layer, MambaWeights):
+                scratch = scratch or _MambaScratch(layer, num_seqs)
+                steps.append(_mamba_step(layer, cache, scratch))
+            elif isinstance(layer, AttentionWeights):
+                steps.append(_attention_step(layer, cache))
+            elif isinstance(layer, MoeWeights):
+                steps.append(_moe_step(layer))
+            else:
+                steps.append(_mlp_step(layer))
+
+    def step(x_SD: Tensor) -> Tensor:
+        for one in steps:
+            x_SD = one(x_SD)
+        return x_SD
+
+    return step
+
+
+def _rms_norm(x_SD: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """`F.rms_norm` for few rows, in fewer operations."""
+    if x_SD.shape[0] == 1 and x_SD.device.type == "cpu":
+        row = x_SD[0]
+        mean = float(torch.dot(row, row)) / row.shape[0]
+        return torch.mul(x_SD, weight).mul_((mean + eps) ** -0.5)
+    return torch.mul(x_SD, weight).mul_(_inverse_rms(x_SD, eps))
+
+
+def _inverse_rms(x: Tensor, eps: float) -> Tensor:
+    """`1 / sqrt(mean(x^2) + eps)` over the last dimension, kept."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return norm.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
+
+
+class _MambaScratch:
+    """Buffers that all Mamba layers of a step write in turn, with the views they are read by."""
+
+    def __init__(self, w: MambaWeights, num_seqs: int) -> None:
+        channels, kernel = w.conv_weight.shape[0], w.conv_weight.shape[-1]
+        heads, groups, N = w.A_log.shape[0], w.num_groups, w.state_size
+        inner = channels - 2 * groups * N
+        S, R, P = num_seqs, heads // groups, inner // heads
+
+        def empty(*shape: int) -> Tensor:
+            return torch.empty(*shape, device=w.in_proj.device, dtype=w.in_proj.dtype)
+
+        self.projected = empty(S, w.in_proj.shape[0])
+        self.gate, conv_in, self.dt = self.projected.split([inner, channels, heads], dim=-1)
+        self.conv_in = conv_in[:, None]
+        self.window = empty(S, kernel, channels)
+        self.window_tail = self.window[:, 1:]
+        self.taps = self.window.unbind(1)
+        self.conv_out = empty(S, channels)
+        x, B, C = self.conv_out.split([inner, groups * N, groups * N], dim=-1)
+        self.x_heads = x.view(S, heads, P)
+        self.B = B.view(S, groups, 1, N)
+        self.C = C.view(S, groups, 1, N)
+        self.xdt = empty(S, heads, P)
+        self.xdt_columns = self.xdt.view(S, groups, R * P, 1)
+        self.y = empty(S, groups, 1, R * P)
+        self.y_heads, self.y_row = self.y.view(S, heads, P), self.y.view(S, inner)
+        self.y_groups = self.y.view(S, groups, R * P)
+
+
+def _mamba_step(w: MambaWeights, cache, scratch: _MambaScratch) -> Step:
+    s = scratch
+    in_proj, out_proj = w.in_proj.t(), w.out_proj.t()
+    taps = w.conv_weight.flatten(1).t().contiguous().unbind()
+    A, D = -torch.exp(w.A_log), w.D[:, None]
+    S, groups = s.y.shape[:2]
+    state = cache.state.view(S, A.shape[0], -1)
+    state_groups = cache.state.view(S, groups, -1, w.state_size)
+    state_columns = state_groups.transpose(2, 3)
+
+    def step(x_SD: Tensor) -> Tensor:
+        torch.mm(_rms_norm(x_SD, w.norm, w.eps), in_proj, out=s.projected)
+        torch.cat([cache.conv_rows, s.conv_in], dim=1, out=s.window)
+        cache.conv_rows.copy_(s.window_tail)
+        y = torch.mul(s.taps[0], taps[0], out=s.conv_out)
+        for row, tap in zip(s.taps[1:], taps[1:], strict=True):
+            y.addcmul_(row, tap)
+        if w.conv_bias is not None:
+            y.add_(w.conv_bias)
+        F.silu(y, inplace=True)
+        dt = F.softplus(torch.add(s.dt, w.dt_bias))
+        if w.dt_limit is not None:
+            dt = dt.clamp(*w.dt_limit)
+        state.mul_(torch.mul(dt, A).exp_().unsqueeze(-1))
+        torch.mul(s.x_heads, dt.unsqueeze(-1), out=s.xdt)
+        state_groups.addcmul_(s.xdt_columns, s.B)
+        # the state on the right: with it on the left a product of one column is six times slower
+        torch.matmul(s.C, state_columns, out=s.y)
+        s.y_heads.addcmul_(s.x_heads, D)
+        s.y_row.mul_(F.silu(s.gate))
+        s.y_groups.mul_(_inverse_rms(s.y_groups, w.eps))
+        return torch.addmm(x_SD, s.y_row.mul_(w.gated_norm), out_proj)
+
+    return step
+
+
+def _attention_step(w: AttentionWeights, cache) -> Step:
+    q_proj, k_proj, v_proj, o_proj = w.q_proj.t(), w.k_proj.t(), w.v_proj.t(), w.o_proj.t()
+
+    def step(x_SD: Tensor) -> Tensor:
+        S = x_SD.shape[0]
+        h_SD = _rms_norm(x_SD, w.norm, w.eps)
+        keys, values = cache.append_one(
+            torch.mm(h_SD, k_proj).view(S, -1, w.head_dim),
+            torch.mm(h_SD, v_proj).view(S, -1, w.head_dim),
+        )
+        q = torch.mm(h_SD, q_proj).view(S, -1, w.head_dim)
+        out = decode_attention(q, keys, values, cache.lengths)
+        return torch.addmm(x_SD, out.view(S, -1), o_proj)
+
+    return step
+
+
+def _mlp_step(w: MlpWeights) -> Step:
+    up_proj, down_proj = w.up_proj.t(), w.down_proj.t()
+
+    def step(x_SD: Tensor) -> Tensor:
+        hidden = torch.mm(_rms_norm(x_SD, w.norm, w.eps), up_proj).relu_()
+        return torch.addmm(x_SD, hidden.mul_(hidden), down_proj)
+
+    return step
+
+
+def _moe_step(w: MoeWeights) -> Step:
+    shared_up, shared_down = w.shared_up.t(), w.shared_down.t()
+    fc1 = None if w.fc1 is None else w.fc1.t()
+    fc2 = None if w.fc2 is None else w.fc2.t()
+    ups, downs = w.up_proj.mT.unbind(), w.down_proj.mT.unbind()
+
+    def step(x_SD: Tensor) -> Tensor:
+        h_SD = _rms_norm(x_SD, w.norm, w.eps)
+        ids, weights = route(h_SD, w.gate, w.gate_bias, w.routing)
+        z = h_SD if fc1 is None else torch.mm(h_SD, fc1)
+        if x_SD.shape[0] == 1:
+            y = _experts_of_one(z, ups, downs, ids, weights)
+        else:
+            y = _experts_of_few(z, ups, downs, ids, weights)
+        x_SD = x_SD + y if fc2 is None else torch.addmm(x_SD, y, fc2)
+        hidden = torch.mm(h_SD, shared_up).relu_()
+        return x_SD.addmm_(hidden.mul_(hidden), shared_down)
+
+    return step
+
+
+def _experts_of_one(
+    z_1L: Tensor,
+    ups: Sequence[Tensor],
+    downs: Sequence[Tensor],
+    ids_1K: Tensor,
+    weights_1K: Tensor,
+) -> Tensor:
+    """Every expert's hidden row in one buffer, weighted there; the second products add up."""
+    ids = ids_1K[0].tolist()
+    hidden = z_1L.new_empty(len(ids), 1, ups[0].shape[1])
+    for e, row in zip(ids, hidden.unbind(), strict=True):
+        torch.mm(z_1L, ups[e], out=row)
+    hidden.relu_()
+    hidden = (hidden * hidden).mul_(weights_1K.view(-1, 1, 1))
+    rows = hidden.unbind()
+    y = torch.mm(rows[0], downs[ids[0]])
+    for e, row in zip(ids[1:], rows[1:], strict=True):
+        y.addmm_(row, downs[e])
+    return y
+
+
+def _experts_of_few(
+    z_SL: Tensor,
+    ups: Sequence[Tensor],
+    downs: Sequence[Tensor],
+    ids_SK: Tensor,
+    weights_SK: Tensor,
+) -> Tensor:
+    """Pairs sorted by expert, so that each expert that is hit is read once."""
+    K = ids_SK.shape[1]
+    flat, order = ids_SK.flatten().sort(stable=True)
+    tokens = order // K
+    sorted_z = z_SL[tokens]
+    hidden = z_SL.new_empty(len(tokens), ups[0].shape[1])
+    out = torch.empty_like(sorted_z)
+    spans: list[tuple[int, int, int]] = []
+    start = 0
+    ids = flat.tolist()
+    for stop in range(1, len(ids) + 1):
+        if stop == len(ids) or ids[stop] != ids[start]:
+            spans.append((ids[start], start, stop))
+            start = stop
+    for e, start, stop in spans:
+        torch.mm(sorted_z[start:stop], ups[e], out=hidden[start:stop])
+    hidden.relu_()
+    hidden = (hidden * hidden).mul_(weights_SK.flatten()[order].unsqueeze(-1))
+    for e, start, stop in spans:
+        torch.mm(hidden[start:stop], downs[e], out=out[start:stop])
+    return torch.zeros_like(z_SL).index_add_(0, tokens, out)
