@@ -106,10 +106,10 @@ def default() -> VisionLanguageConfig:
         vision=replace(
             base.vision,
             hidden_size=288,
-            num_layers=8,
+            num_layers=7,
             num_heads=6,
             intermediate_size=1152,
-            pos_grid=64,
+            pos_grid=48,
         ),
         projector_hidden_size=512,
     )

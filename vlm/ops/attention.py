@@ -49,11 +49,13 @@ def causal_attention(q_THE: Tensor, k_GKE: Tensor, v_GKE: Tensor) -> Tensor:
 
 def packed_attention(q_THE: Tensor, k_TGE: Tensor, v_TGE: Tensor, bounds: list[int]) -> Tensor:
     """Causal attention inside each sequence of a packed row. Returns `(T, H, E)`."""
+    # split, not slices: the gradient of a slice is a zero tensor of the whole row
+    lengths = [stop - start for start, stop in zip(bounds, bounds[1:], strict=False)]
     outputs = [
-        causal_attention(
-            q_THE[start:stop], k_TGE[start:stop].transpose(0, 1), v_TGE[start:stop].transpose(0, 1)
+        causal_attention(q, k.transpose(0, 1), v.transpose(0, 1))
+        for q, k, v in zip(
+            q_THE.split(lengths), k_TGE.split(lengths), v_TGE.split(lengths), strict=True
         )
-        for start, stop in zip(bounds, bounds[1:], strict=False)
     ]
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 

@@ -40,13 +40,13 @@ def apply_experts(
     flat = expert_ids_TK.flatten()
     order = flat.argsort(stable=True)
     counts = torch.bincount(flat, minlength=up_EIL.shape[0]).tolist()
-    sorted_z = z_TL[order // K]
-    outputs, start = [], 0
-    for e, count in enumerate(counts):
-        if count:
-            hidden = torch.relu(linear(sorted_z[start : start + count], up_EIL[e]))
-            outputs.append(linear(hidden * hidden, down_ELI[e]))
-            start += count
+    # split and unbind, not indexing: the gradient of an index is a zero tensor of the whole
+    pieces = z_TL[order // K].split(counts)
+    outputs = []
+    for piece, up, down in zip(pieces, up_EIL.unbind(0), down_ELI.unbind(0), strict=True):
+        if piece.shape[0]:
+            hidden = torch.relu(linear(piece, up))
+            outputs.append(linear(hidden * hidden, down))
     pairs = torch.cat(outputs)
     back = torch.empty_like(order)
     back[order] = torch.arange(T * K, device=order.device)

@@ -199,9 +199,10 @@ def _scan(
     else:
         state = initial_state.float().view(G, R * P, N).transpose(1, 2)
     states = []
-    for c in range(C):
+    # unbind, not indexing: the gradient of an index is a zero tensor of the whole, per chunk
+    for more, kept in zip(added.unbind(0), whole.unbind(0), strict=True):
         states.append(state)
-        state = torch.addcmul(added[c], whole[c], state)
+        state = torch.addcmul(more, kept, state)
     if C > 1 or initial_state is not None:
         carried = torch.matmul(Cm, torch.stack(states)).view(C, G, L, R, P).permute(0, 1, 3, 2, 4)
         from_start = torch.exp(decay.float())
