@@ -16,6 +16,10 @@ def bench(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of both sides.")] = 1,
     repeats: Annotated[int | None, typer.Option(min=1, help="Repeats of each run (5).")] = None,
+    prompt_length: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Tokens to read; may be given again (512, 2048, 8192)."),
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=0, help="Side of the picture in pixels; 0: none (512).")
     ] = None,
@@ -29,6 +33,7 @@ def bench(
 
     given = {
         "presets": tuple(preset) if preset else None,
+        "prompt_lengths": tuple(prompt_length) if prompt_length else None,
         "repeats": repeats,
         "image_size": image_size,
     }

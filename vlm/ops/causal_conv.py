@@ -63,9 +63,9 @@ def causal_conv(
     windows = padded.shape[0] - K + 1
     y = padded[:windows] * taps[0]
     for k in range(1, K):
-        y = torch.addcmul(y, padded[k : k + windows], taps[k])
+        y.addcmul_(padded[k : k + windows], taps[k])
     if bias_C is not None:
-        y = y + bias_C
+        y += bias_C
     last = None
     if initial_rows is not None:
         ends = cu_seqlens[1:].long() + torch.arange(1, S + 1, device=x_TC.device) * (K - 1)

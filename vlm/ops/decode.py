@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .attention import decode_attention
+from .experts import experts_in_place
 from .routing import Routing, route
 
 Step = Callable[[Tensor], Tensor]
@@ -232,63 +233,9 @@ def _moe_step(w: MoeWeights) -> Step:
         h_SD = _rms_norm(x_SD, w.norm, w.eps)
         ids, weights = route(h_SD, w.gate, w.gate_bias, w.routing)
         z = h_SD if fc1 is None else torch.mm(h_SD, fc1)
-        if x_SD.shape[0] == 1:
-            y = _experts_of_one(z, ups, downs, ids, weights)
-        else:
-            y = _experts_of_few(z, ups, downs, ids, weights)
+        y = experts_in_place(z, ups, downs, ids, weights)
         x_SD = x_SD + y if fc2 is None else torch.addmm(x_SD, y, fc2)
         hidden = torch.mm(h_SD, shared_up).relu_()
         return x_SD.addmm_(hidden.mul_(hidden), shared_down)
 
     return step
-
-
-def _experts_of_one(
-    z_1L: Tensor,
-    ups: Sequence[Tensor],
-    downs: Sequence[Tensor],
-    ids_1K: Tensor,
-    weights_1K: Tensor,
-) -> Tensor:
-    """Every expert's hidden row in one buffer, weighted there; the second products add up."""
-    ids = ids_1K[0].tolist()
-    hidden = z_1L.new_empty(len(ids), 1, ups[0].shape[1])
-    for e, row in zip(ids, hidden.unbind(), strict=True):
-        torch.mm(z_1L, ups[e], out=row)
-    hidden.relu_()
-    hidden = (hidden * hidden).mul_(weights_1K.view(-1, 1, 1))
-    rows = hidden.unbind()
-    y = torch.mm(rows[0], downs[ids[0]])
-    for e, row in zip(ids[1:], rows[1:], strict=True):
-        y.addmm_(row, downs[e])
-    return y
-
-
-def _experts_of_few(
-    z_SL: Tensor,
-    ups: Sequence[Tensor],
-    downs: Sequence[Tensor],
-    ids_SK: Tensor,
-    weights_SK: Tensor,
-) -> Tensor:
-    """Pairs sorted by expert, so that each expert that is hit is read once."""
-    K = ids_SK.shape[1]
-    flat, order = ids_SK.flatten().sort(stable=True)
-    tokens = order // K
-    sorted_z = z_SL[tokens]
-    hidden = z_SL.new_empty(len(tokens), ups[0].shape[1])
-    out = torch.empty_like(sorted_z)
-    spans: list[tuple[int, int, int]] = []
-    start = 0
-    ids = flat.tolist()
-    for stop in range(1, len(ids) + 1):
-        if stop == len(ids) or ids[stop] != ids[start]:
-            spans.append((ids[start], start, stop))
-            start = stop
-    for e, start, stop in spans:
-        torch.mm(sorted_z[start:stop], ups[e], out=hidden[start:stop])
-    hidden.relu_()
-    hidden = (hidden * hidden).mul_(weights_SK.flatten()[order].unsqueeze(-1))
-    for e, start, stop in spans:
-        torch.mm(hidden[start:stop], downs[e], out=out[start:stop])
-    return torch.zeros_like(z_SL).index_add_(0, tokens, out)

@@ -5,6 +5,8 @@
 Letters: T tokens, K experts per token, E experts, I expert width, L width in and out.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -34,19 +36,27 @@ def apply_experts(
     Returns:
         `(T, L)` in z's dtype.
     """
+    if torch.is_grad_enabled() or up_EIL.dtype != z_TL.dtype or up_EIL.dtype != torch.float32:
+        return _by_expert(z_TL, up_EIL, down_ELI, expert_ids_TK, weights_TK)
+    ups, downs = up_EIL.mT.unbind(), down_ELI.mT.unbind()
+    return experts_in_place(z_TL, ups, downs, expert_ids_TK, weights_TK)
+
+
+def _by_expert(
+    z_TL: Tensor, up_EIL: Tensor, down_ELI: Tensor, expert_ids_TK: Tensor, weights_TK: Tensor
+) -> Tensor:
+    """With gradients, and for any dtype."""
     T, K = expert_ids_TK.shape
-    if T == 1:
-        return _one_token(z_TL, up_EIL, down_ELI, expert_ids_TK[0].tolist(), weights_TK)
     flat = expert_ids_TK.flatten()
     order = flat.argsort(stable=True)
     counts = torch.bincount(flat, minlength=up_EIL.shape[0]).tolist()
-    # split and unbind, not indexing: the gradient of an index is a zero tensor of the whole
-    pieces = z_TL[order // K].split(counts)
-    outputs = []
-    for piece, up, down in zip(pieces, up_EIL.unbind(0), down_ELI.unbind(0), strict=True):
-        if piece.shape[0]:
-            hidden = torch.relu(linear(piece, up))
-            outputs.append(linear(hidden * hidden, down))
+    sorted_z = z_TL[order // K]
+    outputs, start = [], 0
+    for e, count in enumerate(counts):
+        if count:
+            hidden = torch.relu(linear(sorted_z[start : start + count], up_EIL[e]))
+            outputs.append(linear(hidden * hidden, down_ELI[e]))
+            start += count
     pairs = torch.cat(outputs)
     back = torch.empty_like(order)
     back[order] = torch.arange(T * K, device=order.device)
@@ -54,11 +64,56 @@ def apply_experts(
     return torch.matmul(weights_TK.to(pairs.dtype).unsqueeze(1), pairs).squeeze(1)
 
 
-def _one_token(
-    z_1L: Tensor, up_EIL: Tensor, down_ELI: Tensor, expert_ids: list[int], weights_1K: Tensor
+def experts_in_place(
+    z_TL: Tensor,
+    ups: Sequence[Tensor],
+    downs: Sequence[Tensor],
+    expert_ids_TK: Tensor,
+    weights_TK: Tensor,
 ) -> Tensor:
-    outputs = []
-    for e in expert_ids:
-        hidden = torch.relu(linear(z_1L, up_EIL[e]))
-        outputs.append(linear(hidden * hidden, down_ELI[e]))
-    return torch.matmul(weights_1K.to(z_1L.dtype), torch.cat(outputs))
+    """Without gradients, in float32: all hidden rows in one buffer, weighted there.
+
+    Args:
+        ups: `(L, I)` of each expert; downs: `(I, L)` of each expert.
+    """
+    T, K = expert_ids_TK.shape
+    if T == 1:
+        return _one_token(z_TL, ups, downs, expert_ids_TK[0].tolist(), weights_TK)
+    flat = expert_ids_TK.flatten()
+    order = flat.argsort(stable=True)
+    tokens = order // K
+    sorted_z = z_TL[tokens]
+    hidden = z_TL.new_empty(T * K, ups[0].shape[1])
+    spans, start = [], 0
+    for e, count in enumerate(torch.bincount(flat, minlength=len(ups)).tolist()):
+        if count:
+            spans.append((e, start, start + count))
+            start += count
+    for e, start, stop in spans:
+        torch.mm(sorted_z[start:stop], ups[e], out=hidden[start:stop])
+    hidden.relu_()
+    hidden.mul_(hidden).mul_(weights_TK.flatten()[order].unsqueeze(-1))
+    out = torch.empty_like(sorted_z)
+    for e, start, stop in spans:
+        torch.mm(hidden[start:stop], downs[e], out=out[start:stop])
+    return torch.zeros_like(z_TL).index_add_(0, tokens, out)
+
+
+def _one_token(
+    z_1L: Tensor,
+    ups: Sequence[Tensor],
+    downs: Sequence[Tensor],
+    expert_ids: list[int],
+    weights_1K: Tensor,
+) -> Tensor:
+    """The second products add up, so that nothing is put together afterwards."""
+    hidden = z_1L.new_empty(len(expert_ids), 1, ups[0].shape[1])
+    rows = hidden.unbind()
+    for e, row in zip(expert_ids, rows, strict=True):
+        torch.mm(z_1L, ups[e], out=row)
+    hidden.relu_()
+    hidden.mul_(hidden).mul_(weights_1K.view(-1, 1, 1))
+    y = torch.mm(rows[0], downs[expert_ids[0]])
+    for e, row in zip(expert_ids[1:], rows[1:], strict=True):
+        y.addmm_(row, downs[e])
+    return y

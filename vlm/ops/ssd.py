@@ -144,6 +144,7 @@ def _scan(
     L = min(chunk_size, T)
     C = -(-T // L)
     device = x_THP.device
+    needs_grad = torch.is_grad_enabled()
 
     dt = dt_TH.float()
     # Log decay from the chunk's start (C, L, H). Differences of these sums are what counts, and one
@@ -176,9 +177,9 @@ def _scan(
     # inside a chunk: y_i += sum_j (C_i . B_j) exp(decay_i - decay_j) dt_j x_j
     decay_CHL = decay.transpose(1, 2)
     weights = (decay_CHL[..., :, None] - decay_CHL[..., None, :]).float()
-    weights = weights.masked_fill(~keep_LL[:, None], float("-inf")).exp_().view(C, G, R, L, L)
+    weights = weights.masked_fill_(~keep_LL[:, None], float("-inf")).exp_().view(C, G, R, L, L)
     scores = torch.matmul(Cm, B.transpose(2, 3))
-    weights = weights * scores[:, :, None]
+    weights = weights * scores[:, :, None] if needs_grad else weights.mul_(scores[:, :, None])
     xdt_heads = xdt.permute(0, 2, 3, 1, 4)  # (C, G, R, L, P)
     y = torch.matmul(weights, xdt_heads)
 
@@ -208,8 +209,8 @@ def _scan(
         from_start = torch.exp(decay.float())
         if same_CL is not None:
             from_start = from_start * same_CL[..., None]
-        y = y + carried * from_start.view(C, L, G, R).permute(0, 2, 3, 1)[..., None]
+        y.addcmul_(carried, from_start.view(C, L, G, R).permute(0, 2, 3, 1)[..., None])
 
     y = y.permute(0, 3, 1, 2, 4).reshape(C * L, H, P)[:T]
-    y = torch.addcmul(y, x, D_H[:, None])
+    y.addcmul_(x, D_H[:, None])
     return y.to(x_THP.dtype), state.transpose(1, 2).reshape(H, P, N)
