@@ -21,7 +21,7 @@ from .optimizer import make_optimizer, rates_by_part, set_rates
 from .position import Position
 from .progress import Meter, Progress
 from .recipe import Recipe, Stage
-from .setup import held_out_batches, make_examples, make_rows, make_task
+from .setup import held_out_batches, make_examples, make_rows, make_task, warm_start
 from .signals import on_stop_signals
 from .state import checkpoints, has_optimizer, load_optimizer, load_weights, save_checkpoint
 from .tasks import Task, Trainee
@@ -108,6 +108,7 @@ class _Run:
     def resume(self, mode: Resume) -> None:
         found = checkpoints(self.folder / "checkpoints")
         if mode == "none" or not found:
+            warm_start(self.recipe, self.trainee)
             self.log.rewind(-1)
             return
         folder = found[-1]

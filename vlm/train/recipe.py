@@ -193,6 +193,19 @@ class OptimizerSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Start:
+    """Parts of the model that begin with the last weights of another run.
+
+    Attributes:
+        run: the other recipe's `output`.
+        parts: what to take; the character head comes with the tower.
+    """
+
+    run: str
+    parts: tuple[Part, ...] = ("vision_encoder", "projector", "language_model")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A whole run.
 
@@ -201,6 +214,8 @@ class Recipe:
         seed: of weights and documents.
         preset: architecture, a name in `vlm/presets.py`.
         output: folder of checkpoints, logs, shards and the model.
+        start: parts that begin with other runs' weights instead of random ones; runs on several
+            machines or cores are joined this way.
         precision: `float32`, or `bfloat16` (autocast; weights stay float32).
     """
 
@@ -209,6 +224,7 @@ class Recipe:
     preset: str
     output: str
     stages: tuple[Stage, ...]
+    start: tuple[Start, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
     tokenizer: TokenizerSettings = TokenizerSettings()
     resolution: ResolutionSettings = ResolutionSettings()

@@ -24,8 +24,10 @@ from ..model import VisionLanguageModel
 from ..presets import preset
 from .examples import AnswerExamples, TowerExamples
 from .init import start_tower
+from .optimizer import part_of
 from .plan import SyntheticPlan
 from .recipe import MixtureEntry, Recipe, Stage
+from .state import load_parts
 from .tasks import AnswersTask, Task, TowerTask, Trainee
 
 
@@ -44,6 +46,17 @@ def make_trainee(recipe: Recipe) -> Trainee:
         model = VisionLanguageModel(model_config(recipe))
         start_tower(model.vision_encoder)
         return Trainee(model)
+
+
+def warm_start(recipe: Recipe, trainee: Trainee) -> None:
+    """Take the parts that the recipe starts with from the runs that trained them.
+
+    Raises:
+        CheckpointError: such a run has no checkpoint, or its tensors have other shapes.
+    """
+    for start in recipe.start:
+        parts = {*start.parts, *(["char_head"] if "vision_encoder" in start.parts else [])}
+        load_parts(Path(start.run) / "checkpoints", trainee, part_of, parts)
 
 
 def image_config(recipe: Recipe, config: VisionLanguageConfig) -> ImageConfig:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,34 @@ def load_weights(folder: Path, module: nn.Module) -> None:
             f"unexpected {unexpected[:5]}, other shapes {shapes[:5]}"
         )
     module.load_state_dict(tensors)
+
+
+@torch.no_grad()
+def load_parts(
+    root: Path, module: nn.Module, part_of: Callable[[str], str], parts: set[str]
+) -> None:
+    """Load some parts of the newest checkpoint below `root`; the others stay as they are.
+
+    Args:
+        part_of: the part a parameter's name belongs to.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or a tensor of the parts is missing or misshapen.
+    """
+    found = checkpoints(root)
+    if not found:
+        raise CheckpointError(f"{root} holds no checkpoint to start from; run its recipe first")
+    tensors = _read(found[-1] / WEIGHTS)
+    for name, value in module.state_dict().items():
+        if part_of(name) in parts:
+            given = tensors.get(name)
+            if given is None or given.shape != value.shape:
+                shape = "missing" if given is None else f"{tuple(given.shape)}"
+                raise CheckpointError(
+                    f"checkpoint {found[-1]} cannot start this model: {name} is {shape} but must "
+                    f"be {tuple(value.shape)}"
+                )
+            value.copy_(given)
 
 
 def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
