@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -167,7 +168,7 @@ def _figures_of(
     for length in config.prompt_lengths:
         notify(f"{name}: prefill {length}")
         prompt = ids(1, length)
-        runs = {key: lambda side=side: side.prefill(prompt) for key, side in sides.items()}
+        runs = {key: partial(side.prefill, prompt) for key, side in sides.items()}
         timed = _take_turns(runs, length, config.repeats)
         gflops = 2 * body * timed["rates"]["latentvlm"].median / 1e9
         yield Figure(
@@ -183,7 +184,7 @@ def _figures_of(
         prompt = ids(count, config.context)
         runs = {key: _writer(side, prompt, config.decode_tokens) for key, side in sides.items()}
         timed = _take_turns(runs, count * config.decode_tokens, config.repeats)
-        ceiling = {}
+        ceiling: dict[str, Any] = {}
         if count == 1:  # how many experts a batch shares is the router's affair
             read = 4 * with_head * timed["rates"]["latentvlm"].median / 1e9
             ceiling = {"ceiling": "memory read", "of_ceiling": read / ceilings.read_gbytes}

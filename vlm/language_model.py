@@ -17,7 +17,7 @@ from .layers.mamba2 import Mamba2Mixer
 from .layers.mlp import MLP
 from .layers.moe import MoEMixer
 from .layers.norm import RMSNorm
-from .ops.decode import Step, build_step
+from .ops.decode import LayerWeights, Step, build_step
 from .ops.linear import Linear, lay_out_for_rows, linear
 from .packed_row import PackedRow
 
@@ -43,6 +43,9 @@ class Block(nn.Module):
         if self.letter in "M*":
             return x_TD + self.mixer(h_TD, row, cache)
         return x_TD + self.mixer(h_TD)
+
+    def decode_weights(self) -> LayerWeights | None:
+        return self.mixer.decode_weights(self.norm)
 
 
 class MultiTokenPrediction(nn.Module):
@@ -147,7 +150,7 @@ class LanguageModel(nn.Module):
 
         The lean step is for float32 alone: narrower weights are widened by the layers.
         """
-        parts = [layer.mixer.decode_weights(layer.norm) for layer in self.layers]
+        parts = [layer.decode_weights() for layer in self.layers if isinstance(layer, Block)]
         known = [part for part in parts if part is not None]
         tensors = [*self.parameters(), *cache.tensors()]
         if len(known) == len(parts) and all(t.dtype == torch.float32 for t in tensors):

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,7 +31,7 @@ def bench(
     """Measure speed and memory beside transformers, on the same random weights."""
     from ...eval.speed import QUICK, SpeedConfig, measure_speed
 
-    given = {
+    given: dict[str, Any] = {
         "presets": tuple(preset) if preset else None,
         "prompt_lengths": tuple(prompt_length) if prompt_length else None,
         "repeats": repeats,
