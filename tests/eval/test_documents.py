@@ -8,7 +8,7 @@ import pytest
 from latentvlm.data.synthetic import generate
 from latentvlm.data.synthetic.fonts import HELDOUT_FONTS, TRAIN_FONTS
 from latentvlm.errors import ConfigError
-from latentvlm.eval.documents import RUNGS, content_hash, document_samples
+from latentvlm.eval.documents import RUNGS, VERSION, content_hash, document_samples
 
 
 def test_the_questions_are_the_same_each_time_and_a_limit_takes_the_first() -> None:
@@ -18,6 +18,18 @@ def test_the_questions_are_the_same_each_time_and_a_limit_takes_the_first() -> N
     assert content_hash(first) == content_hash(again)
     assert [s.id for s in fewer] == [s.id for s in first[:5]]
     assert content_hash(fewer) == content_hash(first[:5]) != content_hash(first)
+
+
+def test_the_questions_are_those_of_this_version() -> None:
+    expected = {
+        "line-one-font": "7c480200bf13cb07",
+        "line": "d47dfdf49e051d06",
+        "lines": "304e5545d1a8ac71",
+        "small": "1a14367ff8693775",
+        "page": "ed4d4e6ea1a57202",
+    }
+    found = {name: content_hash(document_samples((name,), limit=4)) for name in RUNGS}
+    assert (VERSION, found) == (1, expected), "other questions are another version: count it up"
 
 
 @pytest.mark.parametrize("change", ["question", "image", "answer", "kind"])
