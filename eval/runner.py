@@ -77,8 +77,8 @@ def _read(path: Path, model: str, hashes: dict[str, str]) -> dict[str, Response]
         path.write_bytes(whole)
     responses = {}
     for number, values in _lines(path, whole):
-        known = hashes.get(str(values.get("id")))  # questions beyond this run's limit are left alone
-        if known is None:
+        known = hashes.get(str(values.get("id")))
+        if known is None:  # a question beyond this run's limit
             continue
         if values.get("model") != model or values.get("request") != known:
             raise DataError(
