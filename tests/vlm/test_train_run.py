@@ -16,7 +16,7 @@ from latentvlm.vlm.checkpoint import load_model
 from latentvlm.vlm.train.loop import Callbacks, RunReport, train
 from latentvlm.vlm.train.progress import Progress
 from latentvlm.vlm.train.recipe import Recipe, parse_recipe
-from latentvlm.vlm.train.run import main
+from latentvlm.vlm.train.run import export_recipe, run_recipe
 from latentvlm.vlm.train.setup import make_trainee
 from latentvlm.vlm.train.state import checkpoints, read_state
 
@@ -157,8 +157,8 @@ def test_the_model_folder_answers(tmp_path):
         "data": {"workers": 0, "documents_per_shard": 8}, "stages": [stage("answers", steps=1)],
     }  # fmt: skip
     path.write_text(json.dumps(values))
-    assert main([str(path), "--device", "cpu"]) == 0
-    assert main([str(path), "--export", str(tmp_path / "again")]) == 0
+    assert run_recipe(path, device="cpu", show=False).finished
+    assert export_recipe(path, tmp_path / "again") == tmp_path / "again"
     for folder in (tmp_path / "out" / "model", tmp_path / "again"):
         model = load_model(folder, dtype=torch.float32)
         weights = last_weights(tmp_path / "out")
@@ -174,16 +174,36 @@ def test_the_model_folder_answers(tmp_path):
         assert logits.shape == (len(inputs.input_ids), 288)
 
 
-def test_time_limit_and_command_line(tmp_path, capsys):
+def test_time_limit(tmp_path, capsys):
     path = tmp_path / "recipe.yaml"
     values = {
         "name": "small", "seed": 1, "preset": "tiny", "output": str(tmp_path / "out"),
         "data": {"workers": 0, "documents_per_shard": 8}, "stages": [stage("tower", log_every=1)],
     }  # fmt: skip
     path.write_text(json.dumps(values))  # JSON is YAML
-    assert main([str(path), "--max-minutes", "0", "--threads", "1", "--device", "cpu"]) == 3
-    assert main([str(path), "--device", "cpu"]) == 0
+    assert not run_recipe(path, max_minutes=0, device="cpu").finished
+    assert run_recipe(path, device="cpu").finished
     assert "char" in capsys.readouterr().err
+
+
+def test_parts_of_other_runs(tmp_path):
+    go(recipe(tmp_path / "tower", stage("tower", steps=2)))
+    go(recipe(tmp_path / "language", stage("answers", steps=2), seed=4))
+    start = [
+        {"run": str(tmp_path / "tower"), "parts": ["vision_encoder"]},
+        {"run": str(tmp_path / "language"), "parts": ["projector", "language_model"]},
+    ]
+    joined = recipe(tmp_path / "joined", stage("answers", steps=1, learning_rates={"projector": 1e-9}),
+                    start=start)  # fmt: skip
+    go(joined)
+    own = last_weights(tmp_path / "joined")
+    for name, value in own.items():
+        if "vision_encoder" in name or "language_model" in name and "score_correction" not in name:
+            source = tmp_path / ("tower" if "vision_encoder" in name else "language")
+            assert torch.equal(value, last_weights(source)[name]), name
+    missing = recipe(tmp_path / "other", stage("tower"), start=[{"run": str(tmp_path / "none")}])
+    with pytest.raises(CheckpointError, match="holds no checkpoint to start from"):
+        go(missing)
 
 
 def test_checkpoints_that_do_not_fit(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -98,26 +96,3 @@ def write_model(recipe: Recipe, model: VisionLanguageModel, folder: Path) -> Non
     """Write weights in bfloat16, configuration, tokenizer and processor files."""
     processor = make_processor(recipe, model.config)
     save_model(model, folder, files_from=processor, dtype=torch.bfloat16)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of `python -m latentvlm.vlm.train`; 3 says that the run is not finished."""
-    parser = argparse.ArgumentParser(prog="latentvlm train", description="Run a training recipe.")
-    parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
-    parser.add_argument("--max-minutes", type=float, help="stop with a checkpoint after this time")
-    parser.add_argument("--resume", choices=("auto", "none", "weights"), default="auto")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--device")
-    parser.add_argument("--export", metavar="FOLDER", help="write the newest checkpoint's model")
-    args = parser.parse_args(argv)
-    if args.export:
-        export_recipe(args.recipe, args.export)
-        return 0
-    report = run_recipe(
-        args.recipe,
-        max_minutes=args.max_minutes,
-        resume=args.resume,
-        threads=args.threads,
-        device=args.device,
-    )
-    return 0 if report.finished else 3
