@@ -6,7 +6,7 @@ a prompt in one call, as its `generate` does.
 """
 
 from dataclasses import asdict
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -99,8 +99,9 @@ def nemotron_h(model: LanguageModel):
     theirs.set_experts_implementation("grouped_mm")
     for layer in theirs.model.layers:
         # its prefill alone would limit dt from below
-        if hasattr(layer.mixer, "time_step_limit"):
-            layer.mixer.time_step_limit = model.config.time_step_limit
+        mixer: Any = layer.mixer
+        if hasattr(mixer, "time_step_limit"):
+            mixer.time_step_limit = model.config.time_step_limit
     return theirs.eval()
 
 

@@ -7,7 +7,7 @@ beside it, since they hardly notice other processes that take turns on the same 
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -238,7 +238,9 @@ def _writer(side: Contender, prompt: torch.Tensor, tokens: int) -> Callable[[], 
 
 
 @torch.inference_mode()
-def _take_turns(runs: dict[str, Callable[[], object]], units: int, repeats: int) -> dict[str, Any]:
+def _take_turns(
+    runs: Mapping[str, Callable[[], object]], units: int, repeats: int
+) -> dict[str, Any]:
     """Repeat all runs in turn, the first to start changing; the keyword arguments of a `Figure`."""
     seconds: dict[str, list[float]] = {key: [] for key in runs}
     processor: dict[str, list[float]] = {key: [] for key in runs}

@@ -25,6 +25,12 @@ from .packed_row import PackedRow
 class Block(nn.Module):
     """A pre-norm residual block around the mixer its letter names."""
 
+    # the first and the last layer of a draft block alone have these
+    enorm: RMSNorm
+    hnorm: RMSNorm
+    eh_proj: Linear
+    final_layernorm: RMSNorm
+
     def __init__(self, config: LanguageConfig, letter: str) -> None:
         super().__init__()
         self.letter = letter
@@ -66,6 +72,7 @@ class MultiTokenPrediction(nn.Module):
 
     def forward(self, hidden_TD: Tensor, next_embeds_TD: Tensor, row: PackedRow) -> Tensor:
         first, last = self.layers[0], self.layers[-1]
+        assert isinstance(first, Block) and isinstance(last, Block)
         joined = torch.cat([first.enorm(next_embeds_TD), first.hnorm(hidden_TD)], dim=-1)
         x_TD = first.eh_proj(joined)
         for layer in self.layers:
