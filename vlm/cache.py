@@ -64,7 +64,10 @@ class AttentionCache:
 
 @dataclass
 class MambaCache:
-    """Convolution inputs `(num_seqs, kernel - 1, channels)`, state `(num_seqs, heads, head, state)`."""
+    """Convolution inputs `(num_seqs, kernel - 1, channels)` and the scan's state.
+
+    The state is `(num_seqs, heads, head_dim, state_size)`.
+    """
 
     conv_rows: Tensor
     state: Tensor

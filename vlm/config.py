@@ -17,7 +17,8 @@ def _check_pattern(key: str, pattern: str, letters: str) -> None:
     for idx, letter in enumerate(pattern):
         if letter not in letters:
             raise ConfigError(
-                f"{key} has the letter {letter!r} at layer {idx}; known letters are {', '.join(letters)}."
+                f"{key} has the letter {letter!r} at layer {idx}; "
+                f"known letters are {', '.join(letters)}."
             )
 
 
@@ -86,7 +87,8 @@ class LanguageConfig:
         letters = set(self.hybrid_override_pattern)
         if "M" in letters and self.mamba_num_heads % self.n_groups:
             raise ConfigError(
-                f"mamba_num_heads {self.mamba_num_heads} is not a multiple of n_groups {self.n_groups}."
+                f"mamba_num_heads {self.mamba_num_heads} is not a multiple of "
+                f"n_groups {self.n_groups}."
             )
         if "*" in letters and self.num_attention_heads % self.num_key_value_heads:
             raise ConfigError(
@@ -101,7 +103,8 @@ class LanguageConfig:
                 )
             if self.n_routed_experts % self.n_group:
                 raise ConfigError(
-                    f"n_routed_experts {self.n_routed_experts} is not a multiple of n_group {self.n_group}."
+                    f"n_routed_experts {self.n_routed_experts} is not a multiple of "
+                    f"n_group {self.n_group}."
                 )
 
     @property
@@ -134,7 +137,8 @@ class VisionLanguageConfig:
     def __post_init__(self) -> None:
         if self.downsample_ratio != 0.5:
             raise ConfigError(
-                f"downsample_ratio {self.downsample_ratio} is not supported; the released models use 0.5."
+                f"downsample_ratio {self.downsample_ratio} is not supported; "
+                "the released models use 0.5."
             )
 
     @property

@@ -133,9 +133,7 @@ def test_training_asks_no_heldout_phrasing(drawn):
     ]
 
     def uses(split):
-        questions = [
-            qa.question for level in LEVELS for d in drawn[level, split] for qa in d.qas
-        ]
+        questions = [qa.question for level in LEVELS for d in drawn[level, split] for qa in d.qas]
         return sum(any(pattern.match(question) for pattern in patterns) for question in questions)
 
     assert uses("train") == 0

@@ -193,8 +193,8 @@ def test_parts_of_other_runs(tmp_path):
         {"run": str(tmp_path / "tower"), "parts": ["vision_encoder"]},
         {"run": str(tmp_path / "language"), "parts": ["projector", "language_model"]},
     ]
-    joined = recipe(tmp_path / "joined", stage("answers", steps=1, learning_rates={"projector": 1e-9}),
-                    start=start)  # fmt: skip
+    frozen = stage("answers", steps=1, learning_rates={"projector": 1e-9})
+    joined = recipe(tmp_path / "joined", frozen, start=start)
     go(joined)
     own = last_weights(tmp_path / "joined")
     for name, value in own.items():
