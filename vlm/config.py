@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from ..errors import ConfigError
 from ..vision_encoder.radio import RadioConfig
 
-BLOCK_LETTERS = {"M": "Mamba-2", "*": "attention", "-": "MLP", "E": "MoE"}
-
 
 def _check_pattern(key: str, pattern: str, letters: str) -> None:
     for idx, letter in enumerate(pattern):
