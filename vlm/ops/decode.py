@@ -115,19 +115,27 @@ def build_step(layers: Sequence[LayerWeights], caches: Sequence, num_seqs: int) 
     return step
 
 
-def _rms_norm(x_SD: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """`F.rms_norm` for few rows, in fewer operations."""
-    if x_SD.shape[0] == 1 and x_SD.device.type == "cpu":
-        row = x_SD[0]
-        mean = float(torch.dot(row, row)) / row.shape[0]
-        return torch.mul(x_SD, weight).mul_((mean + eps) ** -0.5)
-    return torch.mul(x_SD, weight).mul_(_inverse_rms(x_SD, eps))
+class _RowNorm:
+    """`F.rms_norm` for few rows, in fewer operations; `addcmul` takes its number as it is."""
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        self.weight, self.eps = weight, eps
+        self.nothing = torch.zeros_like(weight)
+        self.eps_tensor = weight.new_full((), eps)
+
+    def __call__(self, x_SD: Tensor) -> Tensor:
+        if x_SD.shape[0] == 1 and x_SD.device.type == "cpu":
+            row = x_SD[0]
+            mean = float(torch.dot(row, row)) / row.shape[0]
+            scale = (mean + self.eps) ** -0.5
+            return torch.addcmul(self.nothing, x_SD, self.weight, value=scale)
+        return torch.mul(x_SD, self.weight).mul_(_inverse_rms(x_SD, self.eps_tensor))
 
 
-def _inverse_rms(x: Tensor, eps: float) -> Tensor:
+def _inverse_rms(x: Tensor, eps: Tensor) -> Tensor:
     """`1 / sqrt(mean(x^2) + eps)` over the last dimension, kept."""
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return norm.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
+    return torch.addcmul(eps, norm, norm, value=1 / x.shape[-1]).rsqrt_()
 
 
 class _MambaScratch:
@@ -161,7 +169,7 @@ class _MambaScratch:
 
 
 def _mamba_step(w: MambaWeights, cache, scratch: _MambaScratch) -> Step:
-    s = scratch
+    s, norm = scratch, _RowNorm(w.norm, w.eps)
     in_proj, out_proj = w.in_proj.t(), w.out_proj.t()
     taps = w.conv_weight.flatten(1).t().contiguous().unbind()
     A, D = -torch.exp(w.A_log), w.D[:, None]
@@ -171,7 +179,7 @@ def _mamba_step(w: MambaWeights, cache, scratch: _MambaScratch) -> Step:
     state_columns = state_groups.transpose(2, 3)
 
     def step(x_SD: Tensor) -> Tensor:
-        torch.mm(_rms_norm(x_SD, w.norm, w.eps), in_proj, out=s.projected)
+        torch.mm(norm(x_SD), in_proj, out=s.projected)
         torch.cat([cache.conv_rows, s.conv_in], dim=1, out=s.window)
         cache.conv_rows.copy_(s.window_tail)
         y = torch.mul(s.taps[0], taps[0], out=s.conv_out)
@@ -190,18 +198,19 @@ def _mamba_step(w: MambaWeights, cache, scratch: _MambaScratch) -> Step:
         torch.matmul(s.C, state_columns, out=s.y)
         s.y_heads.addcmul_(s.x_heads, D)
         s.y_row.mul_(F.silu(s.gate))
-        s.y_groups.mul_(_inverse_rms(s.y_groups, w.eps))
+        s.y_groups.mul_(_inverse_rms(s.y_groups, norm.eps_tensor))
         return torch.addmm(x_SD, s.y_row.mul_(w.gated_norm), out_proj)
 
     return step
 
 
 def _attention_step(w: AttentionWeights, cache) -> Step:
+    norm = _RowNorm(w.norm, w.eps)
     q_proj, k_proj, v_proj, o_proj = w.q_proj.t(), w.k_proj.t(), w.v_proj.t(), w.o_proj.t()
 
     def step(x_SD: Tensor) -> Tensor:
         S = x_SD.shape[0]
-        h_SD = _rms_norm(x_SD, w.norm, w.eps)
+        h_SD = norm(x_SD)
         keys, values = cache.append_one(
             torch.mm(h_SD, k_proj).view(S, -1, w.head_dim),
             torch.mm(h_SD, v_proj).view(S, -1, w.head_dim),
@@ -214,23 +223,25 @@ def _attention_step(w: AttentionWeights, cache) -> Step:
 
 
 def _mlp_step(w: MlpWeights) -> Step:
+    norm = _RowNorm(w.norm, w.eps)
     up_proj, down_proj = w.up_proj.t(), w.down_proj.t()
 
     def step(x_SD: Tensor) -> Tensor:
-        hidden = torch.mm(_rms_norm(x_SD, w.norm, w.eps), up_proj).relu_()
+        hidden = torch.mm(norm(x_SD), up_proj).relu_()
         return torch.addmm(x_SD, hidden.mul_(hidden), down_proj)
 
     return step
 
 
 def _moe_step(w: MoeWeights) -> Step:
+    norm = _RowNorm(w.norm, w.eps)
     shared_up, shared_down = w.shared_up.t(), w.shared_down.t()
     fc1 = None if w.fc1 is None else w.fc1.t()
     fc2 = None if w.fc2 is None else w.fc2.t()
     ups, downs = w.up_proj.mT.unbind(), w.down_proj.mT.unbind()
 
     def step(x_SD: Tensor) -> Tensor:
-        h_SD = _rms_norm(x_SD, w.norm, w.eps)
+        h_SD = norm(x_SD)
         ids, weights = route(h_SD, w.gate, w.gate_bias, w.routing)
         z = h_SD if fc1 is None else torch.mm(h_SD, fc1)
         y = experts_in_place(z, ups, downs, ids, weights)
