@@ -21,6 +21,7 @@ _CONFIG = GeneratorConfig(
     level="small", split="heldout", templates=("invoice_justified",), fonts=("arimo",),
     font_sizes=(16, 16), aligned_share=1.0,
 )  # fmt: skip
+QUESTION = "What is the total?"
 _DPI = 96
 
 

@@ -14,12 +14,14 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+import latentvlm
 from latentvlm.data.processor import Processor
 from latentvlm.vlm.cache import Cache
 from latentvlm.vlm.checkpoint import load_model
 from latentvlm.vlm.model import VisionLanguageModel
 
 PROGRAM = Path(__file__).parents[1] / "support" / "transformers_opens.py"
+SHIPPED = Path(latentvlm.__file__).parent / "vlm" / "pretrained" / "default"
 NUM_GREEDY = 32
 
 # one request each: the sizes (height, width) of its pictures and its question
@@ -32,8 +34,14 @@ REQUESTS = [
 ]
 
 
+@pytest.fixture(scope="module", params=["random", "shipped"])
+def folder(request: pytest.FixtureRequest, tiny_folder: Path) -> Path:
+    """A model with every kind of block and random weights, and the one the package ships."""
+    return tiny_folder if request.param == "random" else SHIPPED
+
+
 @pytest.fixture(scope="module")
-def opened(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory):
+def opened(folder: Path, tmp_path_factory: pytest.TempPathFactory):
     """Requests, and transformers' answers to them with the names it complained of."""
     work = tmp_path_factory.mktemp("requests")
     random = np.random.default_rng(0)
@@ -48,7 +56,7 @@ def opened(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory):
         requests.append([{"role": "user", "content": parts}])
     (work / "requests.json").write_text(json.dumps(requests))
     subprocess.run(
-        [sys.executable, PROGRAM, tiny_folder, work / "requests.json", work / "out.safetensors"],
+        [sys.executable, PROGRAM, folder, work / "requests.json", work / "out.safetensors"],
         cwd=work,
         check=True,
         capture_output=True,
@@ -64,16 +72,16 @@ def opened(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def model(tiny_folder: Path) -> VisionLanguageModel:
-    model = load_model(tiny_folder)
+def model(folder: Path) -> VisionLanguageModel:
+    model = load_model(folder, dtype=torch.float32)
     assert isinstance(model, VisionLanguageModel)
     return model
 
 
 @pytest.fixture(scope="module")
-def processor(tiny_folder: Path, model: VisionLanguageModel) -> Processor:
+def processor(folder: Path, model: VisionLanguageModel) -> Processor:
     length = model.config.text.max_position_embeddings
-    return Processor.from_folder(tiny_folder, context_length=length)
+    return Processor.from_folder(folder, context_length=length)
 
 
 def test_no_name_is_missing_and_none_unexpected(opened):
@@ -117,4 +125,4 @@ def test_the_same_logits_and_greedy_tokens(opened, processor, model, number: int
         generated.append(int(token))
         logits = model(token, cache=cache)
     assert generated == tensors[f"{number}.generated"].tolist()
-    assert len(set(generated)) > 2, "a constant answer would show nothing"
+    assert len(set(generated)) > 1, "a constant answer would show nothing"
