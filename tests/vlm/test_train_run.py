@@ -16,9 +16,9 @@ from latentvlm.vlm.checkpoint import load_model
 from latentvlm.vlm.train.loop import Callbacks, RunReport, train
 from latentvlm.vlm.train.progress import Progress
 from latentvlm.vlm.train.recipe import Recipe, parse_recipe
-from latentvlm.vlm.train.run import export_recipe, run_recipe
+from latentvlm.vlm.train.run import export_recipe, run_recipe, write_model
 from latentvlm.vlm.train.setup import make_trainee
-from latentvlm.vlm.train.state import checkpoints, read_state
+from latentvlm.vlm.train.state import checkpoints, load_weights, read_state
 
 LINE = {"level": "line", "font_sizes": [12, 12], "fonts": ["arimo"]}
 
@@ -186,6 +186,14 @@ def test_time_limit(tmp_path, capsys):
     assert "char" in capsys.readouterr().err
 
 
+def export_folder(one: Recipe, folder: Path) -> Path:
+    """The model of a run's newest checkpoint, as a folder."""
+    trainee = make_trainee(one)
+    load_weights(checkpoints(Path(one.output) / "checkpoints")[-1], trainee)
+    write_model(one, trainee.model, folder)
+    return folder
+
+
 def test_parts_of_other_runs(tmp_path):
     go(recipe(tmp_path / "tower", stage("tower", steps=2)))
     go(recipe(tmp_path / "language", stage("answers", steps=2), seed=4))
@@ -201,6 +209,12 @@ def test_parts_of_other_runs(tmp_path):
         if "vision_encoder" in name or "language_model" in name and "score_correction" not in name:
             source = tmp_path / ("tower" if "vision_encoder" in name else "language")
             assert torch.equal(value, last_weights(source)[name]), name
+    folder = export_folder(joined, tmp_path / "folder")
+    again = recipe(tmp_path / "again", frozen, start=[{"model": str(folder)}])
+    go(again)
+    for name, value in last_weights(tmp_path / "again").items():
+        if "vision_encoder" in name:
+            torch.testing.assert_close(value, own[name], rtol=1e-2, atol=1e-6)  # kept in bfloat16
     missing = recipe(tmp_path / "other", stage("tower"), start=[{"run": str(tmp_path / "none")}])
     with pytest.raises(CheckpointError, match="holds no checkpoint to start from"):
         go(missing)

@@ -194,15 +194,21 @@ class OptimizerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Parts of the model that begin with the last weights of another run.
+    """Parts of the model that begin with the weights of another run, or of a model folder.
 
     Attributes:
-        run: the other recipe's `output`.
-        parts: what to take; the character head comes with the tower.
+        run: the other recipe's `output`; the character head comes with the tower.
+        model: a model folder, or `default` for the one that ships.
+        parts: what to take.
     """
 
-    run: str
+    run: str = ""
+    model: str = ""
     parts: tuple[Part, ...] = ("vision_encoder", "projector", "language_model")
+
+    def __post_init__(self) -> None:
+        if bool(self.run) == bool(self.model):
+            raise ConfigError("start needs either run or model in each entry")
 
 
 @dataclass(frozen=True, kw_only=True)

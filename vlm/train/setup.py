@@ -19,6 +19,7 @@ from ...data.producer import ShardProducer
 from ...data.shards import Record
 from ...data.tokenizer import train_tokenizer
 from ...errors import ConfigError
+from ..checkpoint import load_model
 from ..config import VisionLanguageConfig
 from ..model import VisionLanguageModel
 from ..presets import preset
@@ -27,8 +28,10 @@ from .init import start_tower
 from .optimizer import part_of
 from .plan import SyntheticPlan
 from .recipe import MixtureEntry, Recipe, Stage
-from .state import load_parts
+from .state import load_parts, newest_weights
 from .tasks import AnswersTask, Task, TowerTask, Trainee
+
+SHIPPED = Path(__file__).parents[1] / "pretrained" / "default"
 
 
 def model_config(recipe: Recipe) -> VisionLanguageConfig:
@@ -49,14 +52,21 @@ def make_trainee(recipe: Recipe) -> Trainee:
 
 
 def warm_start(recipe: Recipe, trainee: Trainee) -> None:
-    """Take the parts that the recipe starts with from the runs that trained them.
+    """Take the parts that the recipe starts with from the runs or model folders that have them.
 
     Raises:
-        CheckpointError: such a run has no checkpoint, or its tensors have other shapes.
+        CheckpointError: there are no such weights, or their tensors have other shapes.
     """
     for start in recipe.start:
-        parts = {*start.parts, *(["char_head"] if "vision_encoder" in start.parts else [])}
-        load_parts(Path(start.run) / "checkpoints", trainee, part_of, parts)
+        parts: set[str] = set(start.parts)
+        if start.run:
+            tensors = newest_weights(Path(start.run) / "checkpoints")
+            parts |= {"char_head"} if "vision_encoder" in parts else set()
+        else:
+            folder = SHIPPED if start.model == "default" else Path(start.model)
+            model = load_model(folder, dtype=torch.float32)
+            tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        load_parts(tensors, trainee, part_of, parts, source=start.run or start.model)
 
 
 def image_config(recipe: Recipe, config: VisionLanguageConfig) -> ImageConfig:

@@ -105,30 +105,44 @@ def load_weights(folder: Path, module: nn.Module) -> None:
     module.load_state_dict(tensors)
 
 
-@torch.no_grad()
-def load_parts(
-    root: Path, module: nn.Module, part_of: Callable[[str], str], parts: set[str]
-) -> None:
-    """Load some parts of the newest checkpoint below `root`; the others stay as they are.
-
-    Args:
-        part_of: the part a parameter's name belongs to.
+def newest_weights(root: Path) -> dict[str, torch.Tensor]:
+    """The tensors of the newest checkpoint below a folder.
 
     Raises:
-        CheckpointError: there is no checkpoint, or a tensor of the parts is missing or misshapen.
+        CheckpointError: there is none, or it cannot be read.
     """
     found = checkpoints(root)
     if not found:
         raise CheckpointError(f"{root} holds no checkpoint to start from; run its recipe first")
-    tensors = _read(found[-1] / WEIGHTS)
+    return _read(found[-1] / WEIGHTS)
+
+
+@torch.no_grad()
+def load_parts(
+    tensors: dict[str, torch.Tensor],
+    module: nn.Module,
+    part_of: Callable[[str], str],
+    parts: set[str],
+    *,
+    source: str,
+) -> None:
+    """Copy some parts of other weights into a module; its other parts stay as they are.
+
+    Args:
+        part_of: the part a parameter's name belongs to.
+        source: where the weights come from, for the error.
+
+    Raises:
+        CheckpointError: a tensor of the parts is missing or misshapen.
+    """
     for name, value in module.state_dict().items():
         if part_of(name) in parts:
             given = tensors.get(name)
             if given is None or given.shape != value.shape:
                 shape = "missing" if given is None else f"{tuple(given.shape)}"
                 raise CheckpointError(
-                    f"checkpoint {found[-1]} cannot start this model: {name} is {shape} but must "
-                    f"be {tuple(value.shape)}"
+                    f"{source} cannot start this model: {name} is {shape} but must be "
+                    f"{tuple(value.shape)}"
                 )
             value.copy_(given)
 
