@@ -109,7 +109,7 @@ def default() -> VisionLanguageConfig:
             num_layers=7,
             num_heads=6,
             intermediate_size=1152,
-            pos_grid=48,
+            pos_grid=40,
         ),
         projector_hidden_size=512,
     )
