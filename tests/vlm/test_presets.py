@@ -19,11 +19,12 @@ def parameters(config) -> int:
 
 
 def active_parameters(config: LanguageConfig) -> int:
-    """Parameters that one token passes: all but the experts it is not routed to."""
+    """What one token is multiplied with: not the embedding table, nor experts it misses."""
     width = config.moe_latent_size or config.hidden_size
     idle = config.n_routed_experts - config.num_experts_per_tok
     layers = config.hybrid_override_pattern.count("E")
-    return parameters(config) - layers * idle * 2 * width * config.moe_intermediate_size
+    missed = layers * idle * 2 * width * config.moe_intermediate_size
+    return parameters(config) - missed - config.vocab_size * config.hidden_size
 
 
 @pytest.mark.parametrize(
