@@ -128,6 +128,8 @@ def measure_speed(
         ConfigError: there is no preset of a name.
         MissingDependencyError: transformers is not installed.
     """
+    for name in config.presets:
+        preset(name)  # a wrong name is told before anything is measured
     torch.set_num_threads(config.threads)
     notify("the machine's ceilings")
     report = SpeedReport(

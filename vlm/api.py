@@ -3,6 +3,7 @@
 ask -> open pages -> processor -> vision tower -> prefill -> tokens -> Answer
 """
 
+import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..data.chat import Message
 from ..data.media.open import MediaSource
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, ConfigError, InputError
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
 from .checkpoint import load_model
@@ -56,7 +57,7 @@ def load(
             f"This installation has no model in {PRETRAINED}; give the folder of a checkpoint."
         )
     folder = PRETRAINED if folder is None else Path(folder).expanduser()
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises for a name too long to be one
         raise CheckpointError(f"{folder} is not a folder; a checkpoint is one.")
     device = choose_device(device)
     dtype = choose_dtype(dtype, device, stored=read_stored_dtype(folder))
@@ -270,6 +271,10 @@ class VLM:
         is_cancelled: Callable[[], bool],
         begin: float,
     ) -> AnswerStream:
+        if config is not None and not isinstance(config, GenerationConfig):
+            raise ConfigError(
+                f"generation is a {type(config).__name__}; give latentvlm.GenerationConfig(...)."
+            )
         processor = self.processor
         opened = self._open(messages, pages, dpi)
         inputs = processor(opened.messages)

@@ -1,6 +1,6 @@
 """`latentvlm ask FILE [FILE ...] QUESTION`: one question, one answer."""
 
-from pathlib import Path
+import os
 from typing import Annotated
 
 import typer
@@ -26,7 +26,8 @@ def ask(
     *files, question = words
     if not files:
         raise typer.BadParameter("Say at least one file, then the question.")
-    if Path(question).is_file():
+    # os.path, since Path.is_file raises for a text too long to be a name.
+    if os.path.isfile(question):
         raise typer.BadParameter(f"The question comes last, and {question!r} is a file.")
     generation, arguments = sampling.generation(), media.arguments()
     vlm = model.load()

@@ -45,8 +45,9 @@ def open_media(
             is passed.
         ConfigError: `dpi` is not a positive number.
     """
-    if dpi is not None and not (math.isfinite(dpi) and dpi > 0):
-        raise ConfigError(f"dpi is {dpi} but must be a positive number, such as 150.")
+    is_number = isinstance(dpi, int | float) and math.isfinite(dpi)
+    if dpi is not None and not (is_number and dpi > 0):
+        raise ConfigError(f"dpi is {dpi!r} but must be a positive number, such as 150.")
     if isinstance(source, str | Path):
         data, name = _read_file(source, limits), str(source)
     elif isinstance(source, bytes | bytearray | memoryview):

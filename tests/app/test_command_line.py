@@ -97,6 +97,7 @@ def test_a_seed_draws_the_same_answer(
     [
         (["ask", "nowhere.png", "What?"], "There is no file nowhere.png."),
         (["ask", "{picture}", " "], "The question is empty"),
+        (["ask", "{picture}", "What? " * 9999], "but the model's context holds"),
         (["ask", "{picture}", "What?", "--pages", "2"], "There is no page 2"),
         (["ask", "{picture}", "What?", "--top-p", "3"], "top_p is 3.0 but must be in (0, 1]"),
         (["chat", "{picture}", "--model", "nowhere"], "nowhere"),

@@ -231,7 +231,7 @@ def test_unreadable_and_lazy_pil_image(tmp_path):
     assert "nothing to see" in refusal(Image.new("RGB", (0, 5)))
 
 
-@pytest.mark.parametrize("dpi", [0, -72, float("nan"), float("inf")])
+@pytest.mark.parametrize("dpi", [0, -72, float("nan"), float("inf"), "150"])
 def test_dpi_must_be_positive(dpi):
     with pytest.raises(ConfigError, match="dpi"):
         open_media(noise(), dpi=dpi)

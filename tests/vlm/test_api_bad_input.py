@@ -90,6 +90,9 @@ def test_a_page_out_of_range(vlm: VLM) -> None:
     document = page_pdf((72, 72))
     assert "page 3" in refusal(MediaError, lambda: vlm.ask("Who?", document, pages="3"))
     assert "dpi is 0" in refusal(ConfigError, lambda: vlm.ask("Who?", document, dpi=0))
+    assert "generation is a dict" in refusal(
+        ConfigError, lambda: vlm.ask("Who?", generation={"max_tokens": 3})
+    )
 
 
 def upright(orientation: int) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, ConfigError
 from ..checkpoint import save_model
 from ..model import VisionLanguageModel
 from .loop import Callbacks, Resume, RunReport, train
@@ -83,8 +83,12 @@ def export_recipe(path: str | Path, folder: str | Path) -> Path:
 
 def find_recipe(path: str | Path) -> Recipe:
     """Read the shipped recipe of that name, or a recipe file."""
-    shipped = RECIPES / f"{path}.yaml"
-    return read_recipe(shipped if shipped.is_file() else path)
+    shipped = {each.stem: each for each in sorted(RECIPES.glob("*.yaml"))}
+    if str(path) not in shipped and not Path(path).is_file():
+        raise ConfigError(
+            f"There is no recipe {path}; give a YAML file, or one of {', '.join(shipped)}."
+        )
+    return read_recipe(shipped.get(str(path), path))
 
 
 def asks_questions(recipe: Recipe) -> bool:
