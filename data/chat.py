@@ -132,7 +132,8 @@ def check_conversation(
         mark_answers: put a mark before what the assistant says, for training.
 
     Raises:
-        PromptError: no messages, an unknown role or part, or an empty question.
+        PromptError: no messages, an unknown role or part, an empty question, or text that is
+            not valid Unicode.
     """
     if not messages:
         raise PromptError("The conversation is empty: give at least one message.")
@@ -150,6 +151,7 @@ def check_conversation(
             continue
         parts = _parts(content, idx)
         images += [part["image"] for part in parts if part["type"] == "image"]
+        _check_unicode(parts, idx)
         if role == "user":
             question = "".join(part["text"] for part in parts if part["type"] == "text")
         clean = _guard_parts(parts, guard, is_assistant=role == "assistant")
@@ -161,6 +163,18 @@ def check_conversation(
     if question is not None and not question.strip():
         raise PromptError("The question is empty: say what you want to know.")
     return Conversation(messages=checked, images=images)
+
+
+def _check_unicode(parts: list[dict[str, Any]], idx: int) -> None:
+    for part in parts:
+        if part["type"] == "text":
+            try:
+                part["text"].encode()
+            except UnicodeEncodeError as error:
+                raise PromptError(
+                    f"Message {idx} holds {part['text'][error.start]!r} at character "
+                    f"{error.start}, which is not valid Unicode text."
+                ) from error
 
 
 def _parts(content: Any, idx: int) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from ..data.chat import Message
 from ..data.media.open import MediaSource
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
-from ..errors import CheckpointError, ConfigError, InputError
+from ..errors import CheckpointError, ConfigError, InputError, PromptError
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
 from .checkpoint import load_model
@@ -278,6 +278,9 @@ class VLM:
         processor = self.processor
         opened = self._open(messages, pages, dpi)
         inputs = processor(opened.messages)
+        last = opened.messages[-1]["role"]
+        if last in ("assistant", "system"):
+            raise PromptError(f"The last message is of the {last}; end with the user's question.")
         generation = Generation(
             self.model,
             inputs,

@@ -153,6 +153,12 @@ def test_pages_longer_than_the_context_name_their_share(vlm: VLM) -> None:
         ([{"role": "user", "content": [{"type": "sound", "sound": "a.wav"}]}], "Message 0"),
         ([{"role": "user", "content": [{"type": "image"}]}], "Message 0"),
         ([{"role": "user", "content": ["What?"]}], "Message 0"),
+        ([{"role": "user", "content": "Wh\ud800?"}], "character 2"),
+        ([{"role": "system", "content": "Be brief."}], "last message is of the system"),
+        (
+            [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}],
+            "last message is of the assistant",
+        ),
     ],
 )
 def test_messages_that_are_no_conversation(vlm: VLM, messages, words: str) -> None:

@@ -134,6 +134,7 @@ def write_shards(
         total += sum(_num_bytes(tensor) for tensor in shard.values())
         path = folder / f".writing-{number:05d}.safetensors"
         save_file(shard, path, metadata={"format": "pt"})
+        path.chmod(0o644)  # safetensors keeps files to their owner; a model folder is shared
         written.append((path, list(shard)))
     for old in [
         *folder.glob("model-*-of-*.safetensors"),
