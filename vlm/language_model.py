@@ -17,8 +17,9 @@ from .layers.mamba2 import Mamba2Mixer
 from .layers.mlp import MLP
 from .layers.moe import MoEMixer
 from .layers.norm import RMSNorm
+from .ops.arena import lay_out
 from .ops.decode import LayerWeights, Step, build_step
-from .ops.linear import Linear, lay_out_for_rows, linear
+from .ops.linear import Linear, linear
 from .packed_row import PackedRow
 
 
@@ -107,14 +108,20 @@ class LanguageModel(nn.Module):
             nn.init.normal_(parameter, std=into_residual if residual else std)
 
     def prepare_for_decoding(self) -> "LanguageModel":
-        """Store wide weights the way products with single rows read them fastest.
+        """Lay the weights out in memory as single rows read them fastest, for float32 on a CPU.
 
-        Names, shapes and values stay. For a model that is done training.
+        Names, shapes and values stay. For a model that is done training and stays where it is.
         """
-        for name, parameter in self.named_parameters():
-            is_product = parameter.dim() > 1 and not name.endswith(".conv1d.weight")
-            if is_product and parameter is not self.embeddings.weight:
-                lay_out_for_rows(parameter)
+        head = self.lm_head.weight
+        if head.device.type != "cpu" or head.dtype != torch.float32:
+            return self
+        groups: list[tuple[list[nn.Parameter], int]] = []
+        for layer in self.layers:
+            if isinstance(layer, Block):
+                groups += layer.mixer.weights_read_together()
+        if not self.config.tie_word_embeddings:
+            groups.append(([head], 0))
+        lay_out(groups)
         return self
 
     def embed(self, input_ids: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The settings of the generator."""
 
+import random
 from dataclasses import dataclass
 
 from ...errors import ConfigError
@@ -20,9 +21,16 @@ class GeneratorConfig:
         split: "train" or "heldout": chooses fonts, words, values, templates and phrasings.
         fonts: names of fonts to use; empty means all fonts of the split.
         font_sizes: smallest and largest size of type, in pixels per em.
+        reshaped: share of runs (level "glyphs") and lines ("line") whose letters are widened,
+            narrowed or slanted at random, so that a model meets more than the fonts at hand.
+        scrambled: share of field values and of the words of level "line" whose letters and digits
+            are drawn at random, so that a model must read what it could know by heart.
         noise: 0 draws crisp pages, 1 the worst scans.
         max_lines: the most lines of a document; 0 means the level's own limit.
-        glyph_sides: smallest and largest side of a picture of level "glyphs", in pixels.
+        widths: narrowest and widest picture, in pixels; (0, 0) makes each as narrow as its text
+            allows.
+        glyph_sides: smallest and largest side of a picture of level "glyphs", in pixels; its
+            width comes from `widths` if that is given.
         aligned_share: share of documents whose sides are multiples of `side_multiple`.
         side_multiple: pixels of one visual token (patch of 8, merged 2 x 2).
         max_questions: the most questions a document carries.
@@ -34,8 +42,11 @@ class GeneratorConfig:
     split: str = "train"
     fonts: tuple[str, ...] = ()
     font_sizes: tuple[int, int] = (12, 20)
+    reshaped: float = 0.0
+    scrambled: float = 0.0
     noise: float = 0.0
     max_lines: int = 0
+    widths: tuple[int, int] = (0, 0)
     glyph_sides: tuple[int, int] = (128, 256)
     aligned_share: float = 0.7
     side_multiple: int = 16
@@ -58,8 +69,14 @@ class GeneratorConfig:
             raise ConfigError(f"font_sizes is {self.font_sizes}; it must rise within 6 to 96.")
         if not 0.0 <= self.noise <= 1.0:
             raise ConfigError(f"noise is {self.noise}; it must be from 0 to 1.")
+        for name in ("reshaped", "scrambled"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
         if not 0.0 <= self.aligned_share <= 1.0:
             raise ConfigError(f"aligned_share is {self.aligned_share}; it must be from 0 to 1.")
+        low, high = self.widths
+        if (low, high) != (0, 0) and not 128 <= low <= high <= 4096:
+            raise ConfigError(f"widths is {self.widths}; it must rise within 128 to 4096, or be 0.")
         low, high = self.glyph_sides
         if not 32 <= low <= high <= 4096:
             raise ConfigError(f"glyph_sides is {self.glyph_sides}; it must rise within 32 to 4096.")
@@ -67,6 +84,14 @@ class GeneratorConfig:
             raise ConfigError(f"side_multiple is {self.side_multiple}; it must be at least 1.")
         if self.max_lines < 0 or self.max_questions < 1:
             raise ConfigError("max_lines must be at least 0 and max_questions at least 1.")
+
+    def draw_width(self, rng: random.Random) -> int:
+        """A width within `widths`, in whole `side_multiple`s; 0 if there are none."""
+        low, high = self.widths
+        if high == 0:
+            return 0
+        step = self.side_multiple
+        return rng.randint(-(-low // step), max(high // step, -(-low // step))) * step
 
     @property
     def font_names(self) -> tuple[str, ...]:

@@ -105,7 +105,15 @@ class Draft:
         if self.style.upper_labels:
             label = label.upper()
         make = kind.make
-        value = self.value(name, lambda: make(self.content, self.split, self.formats), text)
+
+        def remake() -> str:
+            value = make(self.content, self.split, self.formats)
+            share = self.config.scrambled
+            if share and self.content.random() < share:
+                value = values.similar(self.content, self.split, value, near=0.0)
+            return value
+
+        value = self.value(name, remake, text)
         field = Field(kind, label, value, name)
         self.fields.append(field)
         return field

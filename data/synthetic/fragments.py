@@ -1,6 +1,7 @@
 """Short pieces of text of every sort, for pictures that only teach to read."""
 
 import random
+from collections.abc import Callable
 
 from . import values
 from .splits import fresh
@@ -11,6 +12,8 @@ _LABELS = (
     "Invoice no", "Total", "Date", "Order", "Name", "Phone", "Due", "Ref", "Tax", "Paid",
     "Customer", "Account", "Amount", "Qty", "Price", "City", "Email", "Address", "Item", "Balance",
 )  # fmt: skip
+
+_LONGEST_PIECE = 24  # characters
 
 
 def fragment(rng: random.Random, split: str, *, even: float = 0.4) -> str:
@@ -70,3 +73,34 @@ def single_line(rng: random.Random, split: str, longest: int) -> str:
         if len(text) <= longest:
             return " ".join(text.split())
     return casing(rng, values.new_word(rng, split))
+
+
+def full_line(
+    rng: random.Random, split: str, fits: Callable[[str], bool], *, scrambled: float = 0.0
+) -> str:
+    """A line that mostly fills its place: runs, labels with values and words, as many as fit.
+
+    Args:
+        fits: whether a text still has room.
+        scrambled: share of words whose letters and digits are drawn at random.
+    """
+    wanted = rng.choice((1, 2, 3, 4, 4, 4, 4))  # pieces; a quarter of the lines stay short
+    text = ""
+    for _ in range(12):
+        piece = single_line(rng, split, _LONGEST_PIECE)
+        if scrambled:
+            piece = " ".join(_scramble(rng, split, word, scrambled) for word in piece.split(" "))
+        longer = f"{text} {piece}" if text else piece
+        if fits(longer):
+            text, wanted = longer, wanted - 1
+        if text and wanted <= 0:
+            break
+    return text or casing(rng, values.new_word(rng, split))
+
+
+def _scramble(rng: random.Random, split: str, word: str, share: float) -> str:
+    if rng.random() >= share:
+        return word
+    if word.isalpha() and rng.random() < 0.4:
+        return casing(rng, values.new_word(rng, split))
+    return values.similar(rng, split, word, near=0.0)

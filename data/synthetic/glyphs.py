@@ -4,6 +4,7 @@ Positions are whole numbers throughout (advances in 1/2048 em, pens in quarter p
 is the same on every machine. No kerning.
 """
 
+import random
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -58,16 +59,29 @@ def x_height_units(font_name: str) -> int:
     return -int(font.getbbox("x", anchor="ls")[1])
 
 
+class Shape(NamedTuple):
+    """A change of a font's letters: width in percent, and lean in percent of the height."""
+
+    stretch: int = 100
+    slant: int = 0
+
+
+_UPRIGHT = Shape()
+
+
 class GlyphSet:
     """The glyphs of one font at one size, rendered as they are first needed."""
 
-    def __init__(self, font_name: str, size: int):
+    def __init__(self, font_name: str, size: int, shape: Shape):
         self.font_name = font_name
         self.size = size
+        self._shape = shape
         self._font = ImageFont.truetype(
             str(get_font(font_name).path), size, layout_engine=ImageFont.Layout.BASIC
         )
         self._advances = _advances(font_name)
+        if shape.stretch != 100:
+            self._advances = {c: a * shape.stretch // 100 for c, a in self._advances.items()}
         self._cache: dict[tuple[str, int], Glyph | None] = {}
         self.x_height = x_height_units(font_name) * size / _UNITS
         # Extents over the whole character set, for line spacing that does not depend on the text.
@@ -81,6 +95,13 @@ class GlyphSet:
         ImageDraw.Draw(picture).text(
             (pad + phase / PHASES, 2 * pad), char, font=self._font, fill=255, anchor="ls"
         )
+        if self._shape != _UPRIGHT:
+            # Pillow wants the way back; the pen and the baseline stay where they are.
+            wide, lean = 100 / self._shape.stretch, self._shape.slant / 100
+            back = (wide, lean * wide, pad - wide * pad - lean * wide * 2 * pad, 0, 1, 0)
+            picture = picture.transform(
+                picture.size, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR
+            )
         box = picture.getbbox()
         if box is None:
             return None
@@ -134,7 +155,12 @@ class GlyphSet:
         return PlacedText(placed, advance, left, top, right, bottom)
 
 
-@lru_cache(maxsize=1024)
-def glyph_set(font_name: str, size: int) -> GlyphSet:
+@lru_cache(maxsize=4096)
+def glyph_set(font_name: str, size: int, shape: Shape = _UPRIGHT) -> GlyphSet:
     """The glyphs of a font at a size in pixels per em, shared by all callers of the process."""
-    return GlyphSet(font_name, size)
+    return GlyphSet(font_name, size, shape)
+
+
+def draw_shape(rng: random.Random) -> Shape:
+    """A shape such as other fonts have."""
+    return Shape(rng.choice((84, 92, 100, 108, 116)), rng.choice((0, 0, 0, 12)))

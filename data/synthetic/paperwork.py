@@ -175,7 +175,7 @@ def draw_invoice(draft: Draft, room: int, variant: str) -> None:
     left -= len(fields) if variant != "split" else (len(fields) + 1) // 2
     money = rng.randint(0, 2)
     rows = max(2, left - 2 - money)
-    table = _with_total_on_side(draft, make_table(draft, "goods", rows, rng.randint(1, 2)))
+    table = make_table(draft, "goods", rows, rng.randint(1, 2))
     add_table(draft, table, draft.look.choice(("plain", "ruled", "shaded", "lined")))
     amounts = draft.make_fields(("subtotal", "tax", "shipping", "discount"), money)
     amounts.append(draft.make_field(rng.choice(("total", "amount due"))))

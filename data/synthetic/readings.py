@@ -5,12 +5,18 @@ import random
 from .canvas import Canvas
 from .config import GeneratorConfig
 from .document import QA, Document
-from .fragments import fragment, single_line
-from .glyphs import glyph_set
+from .fragments import fragment, full_line, single_line
+from .glyphs import GlyphSet, draw_shape, glyph_set
 from .palette import ink, paper
 from .questions import phrase
 
 _LONGEST_LINE = 40
+
+
+def _glyphs(rng: random.Random, config: GeneratorConfig, font: str, size: int) -> GlyphSet:
+    if config.reshaped and rng.random() < config.reshaped:
+        return glyph_set(font, size, draw_shape(rng))
+    return glyph_set(font, size)
 
 
 def draw_glyphs(rng: random.Random, config: GeneratorConfig) -> Document:
@@ -22,7 +28,7 @@ def draw_glyphs(rng: random.Random, config: GeneratorConfig) -> Document:
     step = config.side_multiple
     low, high = config.glyph_sides
     height = rng.randint(-(-low // step), high // step) * step
-    width = rng.randint(-(-low // step), high // step) * step
+    width = config.draw_width(rng) or rng.randint(-(-low // step), high // step) * step
     canvas = Canvas(height, width, paper(rng))
     lines = []
     top = rng.randint(0, 8)
@@ -31,7 +37,7 @@ def draw_glyphs(rng: random.Random, config: GeneratorConfig) -> Document:
         runs, left, above, below = [], rng.randint(1, 12), 0, 0
         while True:
             size = min(tallest, rng.randint(*config.font_sizes))
-            glyphs = glyph_set(rng.choice(config.font_names), size)
+            glyphs = _glyphs(rng, config, rng.choice(config.font_names), size)
             tracking = rng.choice((0, 0, 0, 1, 2, 4))
             text = fragment(rng, config.split)
             placed = glyphs.place(text, tracking)
@@ -61,16 +67,26 @@ def draw_glyphs(rng: random.Random, config: GeneratorConfig) -> Document:
 
 
 def draw_line(rng: random.Random, config: GeneratorConfig) -> Document:
-    """One line on a picture no larger than it needs: sides are multiples of `side_multiple`."""
+    """One line on a picture no taller than it needs; sides are multiples of `side_multiple`."""
     step = config.side_multiple
     font = rng.choice(config.font_names)
     size = rng.randint(*config.font_sizes)
-    glyphs = glyph_set(font, size)
-    text = single_line(rng, config.split, rng.randint(6, _LONGEST_LINE))
-    placed = glyphs.place(text, rng.choice((0, 0, 0, 1, 2)))
+    glyphs = _glyphs(rng, config, font, size)
+    width = config.draw_width(rng)
+    if width:
+        text = full_line(
+            rng, config.split, lambda text: glyphs.width(text) + 4 <= width,
+            scrambled=config.scrambled,
+        )  # fmt: skip
+    else:
+        text = single_line(rng, config.split, rng.randint(6, _LONGEST_LINE))
+    tracking = rng.choice((0, 0, 0, 1, 2))
+    placed = glyphs.place(text, tracking)
+    if width and placed.right - placed.left + 2 > width:
+        placed = glyphs.place(text)
     ink_height, ink_width = placed.bottom - placed.top, placed.right - placed.left
     height = -(-ink_height // step) * step
-    width = -(-(ink_width + 2) // step) * step
+    width = width or -(-(ink_width + 2) // step) * step
     canvas = Canvas(height, width, paper(rng))
     x = rng.randint(0, width - ink_width) - placed.left
     baseline = rng.randint(0, height - ink_height) - placed.top

@@ -12,6 +12,7 @@ from .config import GeneratorConfig
 from .glyphs import GlyphSet, PlacedText, glyph_set
 from .palette import ink, paper
 
+MARGIN = 9  # the most pixels between the text block and the edge of a page cut to its text
 _CELL_GAP = 10  # least pixels between what is left-anchored and what is right-anchored
 
 
@@ -144,8 +145,9 @@ def compose(
     look: random.Random,
     config: GeneratorConfig,
     block: int | None = None,
+    page_width: int = 0,
 ) -> tuple[Canvas, int]:
-    """Draws the rows on a page just large enough.
+    """Draws the rows on a page just large enough, or as wide as asked.
 
     Args:
         rows: the rows, top to bottom.
@@ -153,15 +155,19 @@ def compose(
         look: random source of margins.
         config: the settings.
         block: width of the text block in pixels, at least what the rows need; None for that.
+        page_width: of the page in pixels, at least the block and `MARGIN` on both sides; 0 for as
+            wide as the text. A third of such pages leave the block as narrow as it may be.
 
     Returns:
         The drawn canvas, and the width of the block.
     """
-    margins = [look.randint(2, 9) for _ in range(4)]
+    margins = [look.randint(2, MARGIN) for _ in range(4)]
     slack = (look.random(), look.random())
     aligned = look.random() < config.aligned_share
     if block is None:
         block = block_width(rows)
+        if page_width and look.random() < 0.65:
+            block = page_width - margins[0] - margins[1]
     tops, baselines, y = [], [], 0
     for row in rows:
         y += row.gap + (style.leading if tops else 0)
@@ -171,12 +177,14 @@ def compose(
         baselines.append(y + ascent)
         y += max(row.height, ascent + descent)
     bottoms = [*tops[1:], y]
-    width = block + margins[0] + margins[1]
+    width = page_width or block + margins[0] + margins[1]
     height = y + margins[2] + margins[3]
     left, top = margins[0], margins[2]
+    if page_width:
+        left += round((width - block - margins[0] - margins[1]) * slack[0])
     if aligned:
         step = config.side_multiple
-        spare_x, spare_y = -width % step, -height % step
+        spare_x, spare_y = 0 if page_width else -width % step, -height % step
         width, height = width + spare_x, height + spare_y
         left += round(spare_x * slack[0])
         top += round(spare_y * slack[1])

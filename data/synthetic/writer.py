@@ -9,7 +9,7 @@ from .config import GeneratorConfig
 from .document import QA, Document
 from .draft import Draft
 from .noise import add_noise
-from .sheet import block_width, compose
+from .sheet import MARGIN, block_width, compose
 from .splits import on_side
 from .templates import ROOM, templates_for
 from .values import similar
@@ -55,18 +55,27 @@ def _room(config: GeneratorConfig) -> tuple[int, int]:
 def _draft(seed: int, config: GeneratorConfig) -> tuple[Draft, str, int]:
     """The first attempt that keeps to the number of lines, and which one that was."""
     _, high = _room(config)
+    width = _width(seed, config)
     for attempt in range(_TRIES):
         draft, name = _build(seed, config, attempt, {})
-        if sum(bool(row.cells) for row in draft.rows) <= high:
+        if sum(bool(row.cells) for row in draft.rows) > high:
+            continue
+        if not width or block_width(draft.rows) + 2 * MARGIN <= width:
             return draft, name, attempt
     names = ", ".join(template.name for template in templates_for(config))
-    raise ConfigError(f"max_lines is {high}, too few for any of the templates {names}.")
+    wide = f" and widths is {config.widths}" if width else ""
+    raise ConfigError(f"max_lines is {high}{wide}, too few for any of the templates {names}.")
+
+
+def _width(seed: int, config: GeneratorConfig) -> int:
+    return config.draw_width(source(seed, config, "width"))
 
 
 def _finish(
     seed: int, config: GeneratorConfig, draft: Draft, template: str, block: int | None = None
 ) -> _Written:
-    canvas, block = compose(draft.rows, draft.style, draft.look, config, block)
+    width = _width(seed, config)
+    canvas, block = compose(draft.rows, draft.style, draft.look, config, block, width)
     lines = tuple(row.text for row in draft.rows if row.cells)
     codes, centers, boxes = canvas.characters()
     questions = Asker(draft, lines, source(seed, config, "questions"))

@@ -199,6 +199,9 @@ def test_a_blank_page_has_the_size_and_paper_and_nothing_else():
         ({"aligned_share": -1.0}, "aligned_share"),
         ({"glyph_sides": (8, 64)}, "glyph_sides"),
         ({"side_multiple": 0}, "side_multiple"),
+        ({"widths": (64, 256)}, "widths"),
+        ({"reshaped": 1.5}, "reshaped is 1.5"),
+        ({"scrambled": -0.1}, "scrambled is -0.1"),
         ({"max_questions": 0}, "max_questions"),
         ({"question_kinds": ("riddle",)}, "riddle"),
     ],
@@ -224,3 +227,47 @@ def test_throughput_is_reported(capsys):
         rates.append(f"{level} {20 / (time.process_time() - start):.0f}/s")
     with capsys.disabled():
         print(f"\n  documents drawn, caches filling: {', '.join(rates)}")
+
+
+@pytest.mark.parametrize("level", ["glyphs", "line", "lines", "small"])
+def test_pictures_can_be_drawn_at_given_widths(level):
+    drawn = documents(level, "heldout", 12, widths=(208, 288), font_sizes=(13, 16))
+    widths = {document.image.shape[1] for document in drawn}
+    assert widths <= set(range(208, 289, 16)) and len(widths) > 2
+    for document in drawn:
+        left, top, right, bottom = document.char_boxes.T
+        assert left.min() >= 0 and right.max() <= document.image.shape[1]
+
+
+def test_a_page_too_narrow_for_its_kind_is_refused():
+    config = GeneratorConfig(level="small", widths=(128, 128), font_sizes=(40, 40))
+    with pytest.raises(ConfigError, match="widths is .*, too few for any of the templates"):
+        generate(0, config)
+
+
+def test_reshaped_letters_are_where_they_are_said_to_be():
+    options = {"widths": (256, 256), "font_sizes": (14, 14)}
+    plain = documents("line", "train", 12, **options)
+    reshaped = documents("line", "train", 12, reshaped=1.0, **options)
+    assert any(not np.array_equal(a.image, b.image) for a, b in zip(plain, reshaped, strict=True))
+    for document in reshaped:
+        paper = document.image[0, 0].astype(int)
+        inked = np.abs(document.image.astype(int) - paper).sum(2) > 60
+        for left, top, right, bottom in document.char_boxes.round().astype(int):
+            assert inked[top:bottom, left:right].any()
+        outside = inked.copy()
+        for left, top, right, bottom in document.char_boxes.round().astype(int):
+            outside[top:bottom, left:right] = False
+        assert not outside.any()
+
+
+def test_scrambled_values_are_printed_and_asked_for():
+    plain = documents("small", "train", 30, templates=("form_inline",))
+    scrambled = documents("small", "train", 30, templates=("form_inline",), scrambled=1.0)
+    assert {d.text for d in plain}.isdisjoint({d.text for d in scrambled})
+    fields = [(d.text, qa.answer) for d in scrambled for qa in d.qas if qa.kind == "field"]
+    assert fields and all(answer in text for text, answer in fields)
+    known = set(" ".join(d.text for d in documents("line", "train", 40)).split())
+    lines = [d.text for d in documents("line", "train", 40, widths=(256, 256), scrambled=1.0)]
+    strange = [word for line in lines for word in line.split() if word not in known]
+    assert len(strange) > 0.8 * len(" ".join(lines).split())

@@ -12,7 +12,7 @@ from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.presets import tiny
 from latentvlm.vlm.train.char_head import CharHead, CharScores, char_loss, edit_distance, read_line
 from latentvlm.vlm.train.loss import balance_experts, mtp_loss, next_token_loss
-from latentvlm.vlm.train.optimizer import make_optimizer, rates_by_part, schedule, set_rates
+from latentvlm.vlm.train.optimizer import make_optimizers, rates_by_part, schedule, set_rates
 from latentvlm.vlm.train.recipe import LearningRates, OptimizerSettings
 from latentvlm.vlm.train.tasks import Trainee
 
@@ -36,24 +36,37 @@ def test_every_part_is_trained_or_frozen_as_asked(trainee):
     settings = OptimizerSettings()
     for part in ("vision_encoder", "projector", "language_model"):
         rates = rates_by_part(LearningRates(**{part: 0.1}), char=False)
-        optimizer = make_optimizer(trainee, rates, settings)
-        names = {name for group in optimizer.param_groups for name in group["names"]}
+        optimizers = make_optimizers(trainee, rates, settings)
+        names = {name for o in optimizers for group in o.param_groups for name in group["names"]}
         wanted = {n for n, _ in trainee.named_parameters() if n.startswith(f"model.{part}.")}
         assert wanted - names <= {"model.vision_encoder.patch_generator.video_embedder.weight"}
         assert names <= wanted
         trained = {n for n, p in trainee.named_parameters() if p.requires_grad}
         assert trained == names
     rates = rates_by_part(LearningRates(vision_encoder=0.1), char=True)
-    optimizer = make_optimizer(trainee, rates, settings)
-    set_rates(optimizer, 0.5)
-    assert {group["lr"] for group in optimizer.param_groups} == {0.05}
-    assert any("char_head.linear.weight" in group["names"] for group in optimizer.param_groups)
+    optimizers = make_optimizers(trainee, rates, settings)
+    set_rates(optimizers, 0.5)
+    assert {group["lr"] for o in optimizers for group in o.param_groups} == {0.05}
+    assert any("char_head.linear.weight" in group["names"] for o in optimizers for group in o.param_groups)
+
+
+def test_muon_takes_the_matrices_inside_and_adamw_the_rest(trainee):
+    rates = rates_by_part(LearningRates(vision_encoder=1, projector=1, language_model=1), char=True)
+    adamw, muon = make_optimizers(trainee, rates, OptimizerSettings(), "muon")
+    inside = {name for group in muon.param_groups for name in group["names"]}
+    outside = {name for group in adamw.param_groups for name in group["names"]}
+    assert {n for n, p in trainee.named_parameters() if p.requires_grad} == inside | outside
+    assert not inside & outside
+    assert "model.vision_encoder.blocks.0.attn.qkv.weight" in inside
+    assert "model.language_model.layers.0.mixer.in_proj.weight" in inside
+    for name in ("lm_head.weight", "embeddings.weight", "pos_embed", "embedder.weight"):
+        assert any(other.endswith(name) for other in outside)
 
 
 def test_no_decay_on_vectors_and_tables(trainee):
     rates = rates_by_part(LearningRates(vision_encoder=1, projector=1, language_model=1), char=True)
-    optimizer = make_optimizer(trainee, rates, OptimizerSettings(weight_decay=0.1))
-    decay = {n: g["weight_decay"] for g in optimizer.param_groups for n in g["names"]}
+    optimizers = make_optimizers(trainee, rates, OptimizerSettings(weight_decay=0.1))
+    decay = {n: g["weight_decay"] for o in optimizers for g in o.param_groups for n in g["names"]}
     for name, parameter in trainee.named_parameters():
         if name not in decay:
             continue

@@ -61,11 +61,16 @@ def stop_at(step: int) -> Callbacks:
     return Callbacks(checkpoint=kill)
 
 
-def test_a_stopped_run_ends_like_one_that_ran_on(tmp_path):
-    stages = (stage("tower", steps=5), stage("answers", losses={"mtp": 0.3, "char": 0.2}))
-    whole = recipe(tmp_path / "whole", *stages)
+@pytest.mark.parametrize(("optimizer", "precision"), [("adamw", "float32"), ("muon", "bfloat16")])
+def test_a_stopped_run_ends_like_one_that_ran_on(tmp_path, optimizer, precision):
+    losses = {"mtp": 0.3, "char": 0.2}
+    stages = (
+        stage("tower", steps=5, optimizer=optimizer),
+        stage("answers", losses=losses, optimizer=optimizer),
+    )
+    whole = recipe(tmp_path / "whole", *stages, precision=precision)
     assert go(whole).finished
-    parts = recipe(tmp_path / "parts", *stages)
+    parts = recipe(tmp_path / "parts", *stages, precision=precision)
     report = go(parts, callbacks=stop_at(3))  # inside the first stage
     assert not report.finished and report.total_step == 3
     report = go(parts, callbacks=stop_at(8))  # inside the second

@@ -114,6 +114,10 @@ class Mamba2Mixer(nn.Module):
             C.unflatten(-1, (self.num_groups, self.state_size)),
         )
 
+    def weights_read_together(self) -> list[tuple[list[nn.Parameter], int]]:
+        """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
+        return [([self.in_proj.weight], 0), ([self.out_proj.weight], 0)]
+
     def decode_weights(self, norm: RMSNorm) -> MambaWeights | None:
         """What a decode step needs of this layer; None if it has parts the step does not know."""
         if self.in_proj.bias is not None or norm.eps != self.norm.eps:

@@ -18,6 +18,10 @@ class MLP(nn.Module):
         hidden = torch.relu(self.up_proj(x))
         return self.down_proj(hidden * hidden)
 
+    def weights_read_together(self) -> list[tuple[list[nn.Parameter], int]]:
+        """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
+        return [([self.up_proj.weight], 0), ([self.down_proj.weight], 0)]
+
     def decode_weights(self, norm: RMSNorm) -> MlpWeights | None:
         """What a decode step needs of this layer; None if it has parts the step does not know."""
         if self.up_proj.bias is not None:

@@ -46,6 +46,8 @@ def causal_conv(
     K = weight_CK.shape[1]
     S = cu_seqlens.shape[0] - 1
     taps = weight_CK.t()
+    # once, not in every product: products of two dtypes are some ten times slower on a CPU
+    x_TC = x_TC.to(torch.promote_types(x_TC.dtype, weight_CK.dtype))
     rows = initial_rows if initial_rows is not None else x_TC.new_zeros(S, K - 1, C)
     if S == 1:
         padded, picked = torch.cat([rows[0].to(x_TC.dtype), x_TC]), None
@@ -60,10 +62,7 @@ def causal_conv(
             heads = cu_seqlens[:-1].long() + torch.arange(S, device=x_TC.device) * (K - 1)
             heads = (heads[:, None] + torch.arange(K - 1, device=x_TC.device)).flatten()
             padded = padded.index_copy(0, heads, rows.to(x_TC.dtype).flatten(0, 1))
-    windows = padded.shape[0] - K + 1
-    y = padded[:windows] * taps[0]
-    for k in range(1, K):
-        y.addcmul_(padded[k : k + windows], taps[k])
+    y = _Windows.apply(padded, taps)
     if bias_C is not None:
         y += bias_C
     last = None
@@ -71,6 +70,33 @@ def causal_conv(
         ends = cu_seqlens[1:].long() + torch.arange(1, S + 1, device=x_TC.device) * (K - 1)
         last = padded[ends[:, None] - torch.arange(K - 1, 0, -1, device=x_TC.device)]
     return (y if picked is None else y[picked]), last
+
+
+class _Windows(torch.autograd.Function):
+    """`y_t = sum_k taps_k * padded_{t+k}` of `(T + K - 1, C)` and `(K, C)`.
+
+    Written out because autograd's gradient of each slice is a zero tensor of the whole.
+    """
+
+    @staticmethod
+    def forward(ctx, padded: Tensor, taps: Tensor) -> Tensor:
+        ctx.save_for_backward(padded, taps)
+        windows = padded.shape[0] - taps.shape[0] + 1
+        y = padded[:windows] * taps[0]
+        for k, tap in enumerate(taps[1:], start=1):
+            y.addcmul_(padded[k : k + windows], tap)
+        return y
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        (grad,), (padded, taps) = grads, ctx.saved_tensors
+        windows = grad.shape[0]
+        grad_padded = torch.zeros_like(padded)
+        grad_taps = []
+        for k, tap in enumerate(taps):
+            grad_padded[k : k + windows].addcmul_(grad, tap)
+            grad_taps.append((grad * padded[k : k + windows]).sum(0))
+        return grad_padded, torch.stack(grad_taps)
 
 
 def causal_conv_step(

@@ -19,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .arena import joined
 from .attention import decode_attention
 from .experts import experts_in_place
-from .routing import Routing, route
+from .routing import Routing, choose
 
 Step = Callable[[Tensor], Tensor]
 
@@ -172,6 +173,7 @@ def _mamba_step(w: MambaWeights, cache, scratch: _MambaScratch) -> Step:
     s, norm = scratch, _RowNorm(w.norm, w.eps)
     in_proj, out_proj = w.in_proj.t(), w.out_proj.t()
     taps = w.conv_weight.flatten(1).t().contiguous().unbind()
+    conv_bias = torch.zeros_like(taps[0]) if w.conv_bias is None else w.conv_bias
     A, D = -torch.exp(w.A_log), w.D[:, None]
     S, groups = s.y.shape[:2]
     state = cache.state.view(S, A.shape[0], -1)
@@ -182,11 +184,9 @@ def _mamba_step(w: MambaWeights, cache, scratch: _MambaScratch) -> Step:
         torch.mm(norm(x_SD), in_proj, out=s.projected)
         torch.cat([cache.conv_rows, s.conv_in], dim=1, out=s.window)
         cache.conv_rows.copy_(s.window_tail)
-        y = torch.mul(s.taps[0], taps[0], out=s.conv_out)
+        y = torch.addcmul(conv_bias, s.taps[0], taps[0], out=s.conv_out)
         for row, tap in zip(s.taps[1:], taps[1:], strict=True):
             y.addcmul_(row, tap)
-        if w.conv_bias is not None:
-            y.add_(w.conv_bias)
         F.silu(y, inplace=True)
         dt = F.softplus(torch.add(s.dt, w.dt_bias))
         if w.dt_limit is not None:
@@ -205,17 +205,14 @@ def _mamba_step(w: MambaWeights, cache, scratch: _MambaScratch) -> Step:
 
 
 def _attention_step(w: AttentionWeights, cache) -> Step:
-    norm = _RowNorm(w.norm, w.eps)
-    q_proj, k_proj, v_proj, o_proj = w.q_proj.t(), w.k_proj.t(), w.v_proj.t(), w.o_proj.t()
+    norm, o_proj = _RowNorm(w.norm, w.eps), w.o_proj.t()
+    project = _Projection([w.q_proj, w.k_proj, w.v_proj])
 
     def step(x_SD: Tensor) -> Tensor:
         S = x_SD.shape[0]
-        h_SD = norm(x_SD)
-        keys, values = cache.append_one(
-            torch.mm(h_SD, k_proj).view(S, -1, w.head_dim),
-            torch.mm(h_SD, v_proj).view(S, -1, w.head_dim),
-        )
-        q = torch.mm(h_SD, q_proj).view(S, -1, w.head_dim)
+        _, parts = project(norm(x_SD))
+        q, k, v = (part.view(S, -1, w.head_dim) for part in parts)
+        keys, values = cache.append_one(k, v)
         out = decode_attention(q, keys, values, cache.lengths)
         return torch.addmm(x_SD, out.view(S, -1), o_proj)
 
@@ -234,19 +231,61 @@ def _mlp_step(w: MlpWeights) -> Step:
 
 
 def _moe_step(w: MoeWeights) -> Step:
-    norm = _RowNorm(w.norm, w.eps)
-    shared_up, shared_down = w.shared_up.t(), w.shared_down.t()
-    fc1 = None if w.fc1 is None else w.fc1.t()
-    fc2 = None if w.fc2 is None else w.fc2.t()
-    ups, downs = w.up_proj.mT.unbind(), w.down_proj.mT.unbind()
+    norm, ups, downs = _RowNorm(w.norm, w.eps), w.up_proj.mT.unbind(), w.down_proj.mT.unbind()
+    if w.fc1 is None or w.fc2 is None:
+        project, add = _Projection([w.gate, w.shared_up]), _Sum([w.shared_down])
+    else:
+        project, add = _Projection([w.gate, w.fc1, w.shared_up]), _Sum([w.fc2, w.shared_down])
 
     def step(x_SD: Tensor) -> Tensor:
         h_SD = norm(x_SD)
-        ids, weights = route(h_SD, w.gate, w.gate_bias, w.routing)
-        z = h_SD if fc1 is None else torch.mm(h_SD, fc1)
-        y = experts_in_place(z, ups, downs, ids, weights)
-        x_SD = x_SD + y if fc2 is None else torch.addmm(x_SD, y, fc2)
-        hidden = torch.mm(h_SD, shared_up).relu_()
-        return x_SD.addmm_(hidden.mul_(hidden), shared_down)
+        row, (logits, *latent, hidden) = project(h_SD)
+        ids, weights = choose(logits, w.gate_bias, w.routing)
+        hidden.relu_()
+        hidden.mul_(hidden)
+        if latent:
+            # the result takes the place of the input, beside the shared expert's hidden row
+            experts_in_place(latent[0], ups, downs, ids, weights, out_TL=latent[0])
+            return add(x_SD, row[:, logits.shape[1] :], [*latent, hidden])
+        x_SD = x_SD + experts_in_place(h_SD, ups, downs, ids, weights)
+        return add(x_SD, hidden, [hidden])
 
     return step
+
+
+class _Projection:
+    """Products of one input with several weights `(out, D)`: one, if they are neighbours."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        together = joined(weights, dim=0)
+        self.sizes = [weight.shape[0] for weight in weights]
+        self.together = None if together is None else together.t()
+        self.weights = [weight.t() for weight in weights]
+
+    def __call__(self, x_SD: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """All results side by side `(S, sum of out)`, and a view of each."""
+        if self.together is not None:
+            row = torch.mm(x_SD, self.together)
+            return row, row.split(self.sizes, dim=1)
+        row = x_SD.new_empty(x_SD.shape[0], sum(self.sizes))
+        parts = row.split(self.sizes, dim=1)
+        for weight, part in zip(self.weights, parts, strict=True):
+            torch.mm(x_SD, weight, out=part)
+        return row, parts
+
+
+class _Sum:
+    """The residual plus products of several inputs, each with its weight `(D, in)`."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        together = joined(weights, dim=1)
+        self.together = None if together is None else together.t()
+        self.weights = [weight.t() for weight in weights]
+
+    def __call__(self, x_SD: Tensor, row: Tensor, parts: Sequence[Tensor]) -> Tensor:
+        """`row` holds the inputs side by side, `parts` are its views."""
+        if self.together is not None:
+            return torch.addmm(x_SD, row, self.together)
+        for weight, part in zip(self.weights, parts, strict=True):
+            x_SD = torch.addmm(x_SD, part, weight)
+        return x_SD

@@ -50,13 +50,15 @@ def _by_expert(
     flat = expert_ids_TK.flatten()
     order = flat.argsort(stable=True)
     counts = torch.bincount(flat, minlength=up_EIL.shape[0]).tolist()
-    sorted_z = z_TL[order // K]
-    outputs, start = [], 0
-    for e, count in enumerate(counts):
-        if count:
-            hidden = torch.relu(linear(sorted_z[start : start + count], up_EIL[e]))
-            outputs.append(linear(hidden * hidden, down_ELI[e]))
-            start += count
+    if torch.is_autocast_enabled(z_TL.device.type):  # cast once, not expert by expert
+        up_EIL, down_ELI = up_EIL.to(z_TL.dtype), down_ELI.to(z_TL.dtype)
+    # unbind and split: the gradient of an index or a slice is a zero tensor of the whole
+    ups, downs, parts = up_EIL.unbind(), down_ELI.unbind(), z_TL[order // K].split(counts)
+    outputs = []
+    for up, down, part in zip(ups, downs, parts, strict=True):
+        if part.shape[0]:
+            hidden = torch.relu(linear(part, up))
+            outputs.append(linear(hidden * hidden, down))
     pairs = torch.cat(outputs)
     back = torch.empty_like(order)
     back[order] = torch.arange(T * K, device=order.device)
@@ -70,15 +72,18 @@ def experts_in_place(
     downs: Sequence[Tensor],
     expert_ids_TK: Tensor,
     weights_TK: Tensor,
+    out_TL: Tensor | None = None,
 ) -> Tensor:
     """Without gradients, in float32: all hidden rows in one buffer, weighted there.
 
     Args:
         ups: `(L, I)` of each expert; downs: `(I, L)` of each expert.
+        out_TL: where the result goes; it may be `z_TL`, which is read before.
     """
     T, K = expert_ids_TK.shape
+    y = torch.empty_like(z_TL) if out_TL is None else out_TL
     if T == 1:
-        return _one_token(z_TL, ups, downs, expert_ids_TK[0].tolist(), weights_TK)
+        return _one_token(z_TL, ups, downs, expert_ids_TK[0].tolist(), weights_TK, y)
     flat = expert_ids_TK.flatten()
     order = flat.argsort(stable=True)
     tokens = order // K
@@ -96,7 +101,7 @@ def experts_in_place(
     out = torch.empty_like(sorted_z)
     for e, start, stop in spans:
         torch.mm(hidden[start:stop], downs[e], out=out[start:stop])
-    return torch.zeros_like(z_TL).index_add_(0, tokens, out)
+    return y.zero_().index_add_(0, tokens, out)
 
 
 def _one_token(
@@ -105,6 +110,7 @@ def _one_token(
     downs: Sequence[Tensor],
     expert_ids: list[int],
     weights_1K: Tensor,
+    y: Tensor,
 ) -> Tensor:
     """The second products add up, so that nothing is put together afterwards."""
     hidden = z_1L.new_empty(len(expert_ids), 1, ups[0].shape[1])
@@ -113,7 +119,7 @@ def _one_token(
         torch.mm(z_1L, ups[e], out=row)
     hidden.relu_()
     hidden.mul_(hidden).mul_(weights_1K.view(-1, 1, 1))
-    y = torch.mm(rows[0], downs[expert_ids[0]])
+    torch.mm(rows[0], downs[expert_ids[0]], out=y)
     for e, row in zip(expert_ids[1:], rows[1:], strict=True):
         y.addmm_(row, downs[e])
     return y

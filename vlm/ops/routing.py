@@ -27,7 +27,12 @@ def route(
     x_TD: Tensor, weight_ED: Tensor, bias_E: Tensor, routing: Routing
 ) -> tuple[Tensor, Tensor]:
     """Expert ids `(T, K)` int64 and their weights `(T, K)` float32."""
-    scores = torch.sigmoid(F.linear(x_TD.float(), weight_ED.float()))
+    return choose(F.linear(x_TD.float(), weight_ED.float()), bias_E, routing)
+
+
+def choose(logits_TE: Tensor, bias_E: Tensor, routing: Routing) -> tuple[Tensor, Tensor]:
+    """`route` from the router's product on."""
+    scores = torch.sigmoid(logits_TE)
     choice = scores.detach() + bias_E
     if routing.num_groups > 1:
         choice = _limit_groups(choice, routing)

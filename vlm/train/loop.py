@@ -16,14 +16,15 @@ from ...data.packing import Batch
 from ...data.parallel_loader import ParallelLoader
 from ...errors import LatentVLMError
 from ..model import VisionLanguageModel
+from ..ops.linear import cpu_multiplies_bfloat16
 from .log import RunLog
-from .optimizer import make_optimizer, rates_by_part, set_rates
+from .optimizer import make_optimizers, rates_by_part, set_rates
 from .position import Position
 from .progress import Meter, Progress
 from .recipe import Recipe, Stage
 from .setup import held_out_batches, make_examples, make_rows, make_task, warm_start
 from .signals import on_stop_signals
-from .state import checkpoints, has_optimizer, load_optimizer, load_weights, save_checkpoint
+from .state import checkpoints, has_optimizer, load_optimizers, load_weights, save_checkpoint
 from .tasks import Task, Trainee
 
 Resume = Literal["auto", "none", "weights"]
@@ -147,10 +148,10 @@ class _Run:
         task = make_task(self.trainee, stage)
         char = stage.task == "tower" or stage.losses.char > 0
         rates = rates_by_part(stage.learning_rates, char=char)
-        optimizer = make_optimizer(self.trainee, rates, recipe.optimizer)
+        optimizers = make_optimizers(self.trainee, rates, recipe.optimizer, stage.optimizer)
         if self.source is not None:
-            load_optimizer(self.source, optimizer)
-        trained = [p for group in optimizer.param_groups for p in group["params"]]
+            load_optimizers(self.source, optimizers)
+        trained = [p for p in self.trainee.parameters() if p.requires_grad]
         held_out = held_out_batches(recipe, stage, make_examples(recipe, stage, config))
         loader = make_rows(recipe, stage, config)
         if position.loader is not None:
@@ -162,16 +163,17 @@ class _Run:
         try:
             while position.stage_step < stage.steps:
                 if self.stopping or (limit is not None and time.monotonic() > limit):
-                    self._checkpoint(optimizer, loader)
+                    self._checkpoint(optimizers, loader)
                     return False
                 factor = position.rate_factor(stage, recipe.optimizer)
-                set_rates(optimizer, factor)
-                optimizer.zero_grad(set_to_none=True)
+                set_rates(optimizers, factor)
+                self.trainee.zero_grad(set_to_none=True)
                 for _ in range(stage.rows_per_step):
                     self._row(stage, task, loader, meter)
                 norm = torch.nn.utils.clip_grad_norm_(trained, stage.grad_clip)
                 if bool(torch.isfinite(norm)):
-                    optimizer.step()
+                    for optimizer in optimizers:
+                        optimizer.step()
                     task.after_step()
                     bad_steps = 0
                 else:
@@ -195,7 +197,7 @@ class _Run:
                     self._evaluate(stage, task, held_out)
                     meter.restart()
                 if last or position.stage_step % stage.checkpoint_every == 0:
-                    self._checkpoint(optimizer, loader)
+                    self._checkpoint(optimizers, loader)
                     meter.restart()
         finally:
             loader.close()
@@ -212,8 +214,9 @@ class _Run:
         self.position.documents += batch.num_examples
 
     def _precision(self) -> contextlib.AbstractContextManager:
-        if self.recipe.precision == "bfloat16" and self.device.type == "cuda":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
+        kind = self.device.type
+        if self.recipe.precision == "bfloat16" and (kind != "cpu" or cpu_multiplies_bfloat16()):
+            return torch.autocast(kind, dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
     def _evaluate(self, stage: Stage, task: Task, held_out: list[Batch]) -> None:
@@ -241,12 +244,12 @@ class _Run:
         self.log.write(entry)
         self.progress.say(entry)
 
-    def _checkpoint(self, optimizer: torch.optim.Optimizer, loader: Rows) -> None:
+    def _checkpoint(self, optimizers: list[torch.optim.Optimizer], loader: Rows) -> None:
         self.position.loader = loader.state_dict()
         save_checkpoint(
             self.folder / "checkpoints",
             module=self.trainee,
-            optimizer=optimizer,
+            optimizers=optimizers,
             state=self.position.to_json(self.recipe),
         )
         if self.log.entries():

@@ -91,6 +91,7 @@ class Stage:
         data: kinds of documents, with weights.
         steps: length of the stage.
         learning_rates: peak per part; parts at 0 are frozen and run without gradients.
+        optimizer: `adamw`, or `muon` for the matrices inside the model and AdamW for the rest.
         schedule: `wsd` (warm up, stay, decay) or `constant` (warm up, stay).
         warmup_steps: linear rise from 0.
         decay_fraction: share of the stage, at its end, over which the rate falls to 0.
@@ -106,6 +107,7 @@ class Stage:
     data: tuple[MixtureEntry, ...]
     steps: int
     learning_rates: LearningRates
+    optimizer: Literal["adamw", "muon"] = "adamw"
     schedule: Literal["wsd", "constant"] = "wsd"
     warmup_steps: int = 100
     decay_fraction: float = 0.2
@@ -183,7 +185,7 @@ class ResolutionSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """AdamW (Loshchilov and Hutter, arXiv:1711.05101)."""
+    """AdamW (Loshchilov and Hutter, arXiv:1711.05101); Muon shares its weight decay."""
 
     beta1: float = 0.9
     beta2: float = 0.95

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ from torch import nn
 from ...errors import CheckpointError
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+SLOTS = {
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.Muon: ("momentum_buffer",),
+}
 _PREFIX = "step-"
 
 
@@ -28,7 +32,7 @@ def save_checkpoint(
     root: str | Path,
     *,
     module: nn.Module,
-    optimizer: torch.optim.Optimizer | None,
+    optimizers: Sequence[torch.optim.Optimizer],
     state: dict[str, Any],
     keep: int = 2,
 ) -> Path:
@@ -37,7 +41,7 @@ def save_checkpoint(
     Args:
         root: folder of the run's checkpoints.
         state: plain JSON values; `total_step` names the folder.
-        optimizer: its groups carry `names`; `None` writes weights and state only.
+        optimizers: their groups carry `names`; none of them writes weights and state only.
     """
     root = Path(root)
     name = f"{_PREFIX}{state['total_step']:08d}"
@@ -46,11 +50,11 @@ def save_checkpoint(
     part.mkdir(parents=True)
     weights = {key: value.detach().contiguous() for key, value in module.state_dict().items()}
     save_file(_unshared(weights), part / WEIGHTS)
-    if optimizer is not None:
+    if optimizers:
         tensors = {"rng.torch": torch.get_rng_state()}
         if torch.cuda.is_available():
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
-        for parameter, key in _named(optimizer):
+        for optimizer, parameter, key in _named(optimizers):
             for slot, value in optimizer.state.get(parameter, {}).items():
                 tensors[f"{slot}:{key}"] = torch.as_tensor(value).contiguous()
         save_file(tensors, part / OPTIMIZER)
@@ -147,15 +151,19 @@ def load_parts(
             value.copy_(given)
 
 
-def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
-    """Load optimizer moments and the random state saved beside them."""
+def load_optimizers(folder: Path, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Load the optimizers' moments and the random state saved beside them.
+
+    Raises:
+        CheckpointError: a parameter has some of its moments but not all.
+    """
     tensors = _read(folder / OPTIMIZER)
     torch.set_rng_state(tensors.pop("rng.torch"))
     cuda_state = tensors.pop("rng.cuda", None)
     if cuda_state is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda_state)
-    for parameter, key in _named(optimizer):
-        slots = ("step", "exp_avg", "exp_avg_sq")
+    for optimizer, parameter, key in _named(optimizers):
+        slots = SLOTS[type(optimizer)]
         missing = [slot for slot in slots if f"{slot}:{key}" not in tensors]
         if len(missing) == len(slots):
             continue  # it never had a gradient
@@ -171,11 +179,14 @@ def has_optimizer(folder: Path) -> bool:
     return (folder / OPTIMIZER).is_file()
 
 
-def _named(optimizer: torch.optim.Optimizer) -> list[tuple[torch.Tensor, str]]:
+def _named(
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> list[tuple[torch.optim.Optimizer, torch.Tensor, str]]:
     return [
-        pair
+        (optimizer, parameter, name)
+        for optimizer in optimizers
         for group in optimizer.param_groups
-        for pair in zip(group["params"], group["names"], strict=True)
+        for parameter, name in zip(group["params"], group["names"], strict=True)
     ]
 
 
