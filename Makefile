@@ -1,4 +1,4 @@
-# make try    install into .venv and ask a sample slip a question
+# make try    install into .venv and ask about a sample invoice
 # make test   install into .venv with the test tools and run the tests
 
 PYTHON ?= python3
@@ -7,7 +7,7 @@ BIN := .venv/bin
 .PHONY: try test test-slow test-gpu lint clean
 
 try: .venv/.installed
-	$(BIN)/latentvlm ask data/samples/slip.png "What is the total?"
+	$(BIN)/latentvlm ask data/samples/invoice.png "What is the total?"
 
 test: .venv/.installed-test
 	$(BIN)/python -m pytest -q

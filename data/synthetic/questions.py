@@ -2,6 +2,8 @@
 
 import random
 
+from .more_questions import MORE
+
 NOT_IN_DOCUMENT = "Not in the document."
 KINDS = ("field", "row", "count", "compare", "read_line", "transcribe", "yes_no", "absent")
 
@@ -187,8 +189,8 @@ PHRASINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def phrase(rng: random.Random, what: str, split: str, **slots: str) -> str:
     """A question with its slots filled in.
 
-    Training uses the phrasings for training only; held-out documents use either sort, each in
-    half of the cases.
+    Training uses the phrasings for training only, and more of them; held-out documents use either
+    sort of `PHRASINGS`, each in half of the cases.
 
     Args:
         rng: the random source.
@@ -197,7 +199,13 @@ def phrase(rng: random.Random, what: str, split: str, **slots: str) -> str:
         slots: what the phrasings name in braces; `{Asked}` is `{asked}` with a capital.
     """
     train, heldout = PHRASINGS[what]
-    pool = heldout if split == "heldout" and rng.random() < 0.5 else train
+    if split == "heldout":
+        pool = heldout if rng.random() < 0.5 else train
+    else:
+        pool = MORE[what] if rng.random() < 0.6 else train
     capitals = {name.capitalize(): text[:1].upper() + text[1:] for name, text in slots.items()}
-    text = rng.choice(pool).format(**slots, **capitals)
+    template = rng.choice(pool)
+    while split == "train" and template in heldout:
+        template = rng.choice(pool)
+    text = template.format(**slots, **capitals)
     return text[:1].upper() + text[1:] if "key" not in slots and "a" not in slots else text

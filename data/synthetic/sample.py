@@ -1,6 +1,6 @@
-"""The sample slip of the repository: `python -m latentvlm.data.synthetic.sample [FOLDER]`.
+"""The sample invoice of the repository: `python -m latentvlm.data.synthetic.sample [FOLDER]`.
 
-Writes `slip.png` and `slip.pdf`, the same pixels at 96 dots per inch. Words, values and
+Writes `invoice.png` and `invoice.pdf`, the same pixels at 96 dots per inch. Words, values and
 layout are held out of training; the font is a common one.
 """
 
@@ -18,14 +18,19 @@ from .generate import generate
 SAMPLE_FOLDER = Path(__file__).resolve().parent.parent / "samples"
 _SEED = 20027
 _CONFIG = GeneratorConfig(
-    level="lines", split="heldout", fonts=("arimo",), font_sizes=(16, 16), aligned_share=1.0
+    level="small",
+    split="heldout",
+    templates=("invoice_justified",),
+    fonts=("arimo",),
+    font_sizes=(15, 15),
+    widths=(256, 256),
 )
 QUESTION = "What is the total?"
 _DPI = 96
 
 
 def sample_document() -> Document:
-    """The slip as a document, with its questions."""
+    """The invoice as a document, with its questions."""
     return generate(_SEED, _CONFIG)
 
 
@@ -67,7 +72,7 @@ def write_sample(folder: Path) -> tuple[Path, Path]:
     """Writes the PNG and the PDF into `folder`, made if missing; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     document = sample_document()
-    picture, page = folder / "slip.png", folder / "slip.pdf"
+    picture, page = folder / "invoice.png", folder / "invoice.pdf"
     Image.fromarray(document.image).save(picture, dpi=(_DPI, _DPI), optimize=True)
     page.write_bytes(pdf_bytes(document.image))
     return picture, page

@@ -48,7 +48,7 @@ def test_the_wheel_answers_outside_the_checkout(wheel: Path, tmp_path: Path) -> 
     bare = tmp_path / "bare"
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
     subprocess.run([*install, "--target", str(bare), str(wheel)], check=True)
-    page = bare / "latentvlm" / "data" / "samples" / "slip.png"
+    page = bare / "latentvlm" / "data" / "samples" / "invoice.png"
     code = f"""if True:
         import latentvlm, os, sys
         from latentvlm.app.cli import main

@@ -120,3 +120,24 @@ def test_images_of_a_row_do_not_see_each_other(pair) -> None:
 def test_grids_that_do_not_fit_say_so(pair) -> None:
     with pytest.raises(InputError, match="describes 12 patches but pixel_values holds 16"):
         pair[0](patches([(4, 4)]), torch.tensor([[3, 4]]))
+
+
+def test_bfloat16_with_gradients_agrees_with_float32() -> None:
+    config = RadioConfig(
+        hidden_size=32, num_layers=2, num_heads=2, intermediate_size=64, patch_size=8, pos_grid=8
+    )
+    torch.manual_seed(0)
+    tower = RadioEncoder(config)
+    patches, grids = torch.randn(14, config.patch_dim), torch.tensor([[2, 3], [2, 4]])
+    found = []
+    for cast in (False, True):
+        tower.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cast):
+            features = tower(patches, grids)
+        features.float().square().mean().backward()
+        gradient = tower.blocks[0].attn.qkv.weight.grad
+        assert gradient is not None
+        found.append((features.detach().float(), gradient.clone()))
+    (wide, wide_grad), (narrow, narrow_grad) = found
+    torch.testing.assert_close(narrow, wide, rtol=3e-2, atol=3e-2 * float(wide.std()))
+    torch.testing.assert_close(narrow_grad, wide_grad, rtol=0.1, atol=0.05 * float(wide_grad.std()))

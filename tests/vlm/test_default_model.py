@@ -39,7 +39,7 @@ def test_its_card_has_measured_scores() -> None:
     assert "%" in card.split("<!-- scores:begin -->")[1].split("<!-- scores:end -->")[0]
 
 
-@pytest.mark.parametrize("name", ["slip.png", "slip.pdf"])
+@pytest.mark.parametrize("name", ["invoice.png", "invoice.pdf"])
 def test_it_reads_the_sample(vlm: VLM, name: str) -> None:
     answer = vlm.ask(QUESTION, SAMPLE_FOLDER / name)
     assert answer.text == ANSWER

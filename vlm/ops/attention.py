@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_SHORT = 512  # tokens up to which all scores of a sequence stay in the processor's cache
-
 
 def attention_reference(q_THE: Tensor, k_KGE: Tensor, v_KGE: Tensor) -> Tensor:
     """Softmax attention of one sequence written down; query t sees keys up to K - T + t."""
@@ -52,35 +50,14 @@ def causal_attention(q_THE: Tensor, k_GKE: Tensor, v_GKE: Tensor) -> Tensor:
 def packed_attention(q_THE: Tensor, k_TGE: Tensor, v_TGE: Tensor, bounds: list[int]) -> Tensor:
     """Causal attention inside each sequence of a packed row. Returns `(T, H, E)`."""
     lengths = [stop - start for start, stop in zip(bounds, bounds[1:], strict=False)]
-    attend = causal_attention
-    if slow_fused_backward(q_THE) and max(lengths) <= _SHORT:
-        attend = _plain_attention
     # split, not slices: the gradient of a slice is a zero tensor of the whole row
     outputs = [
-        attend(q, k.transpose(0, 1), v.transpose(0, 1))
+        causal_attention(q, k.transpose(0, 1), v.transpose(0, 1))
         for q, k, v in zip(
             q_THE.split(lengths), k_TGE.split(lengths), v_TGE.split(lengths), strict=True
         )
     ]
     return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-
-
-def slow_fused_backward(q: Tensor) -> bool:
-    """Whether plain products are faster here: the fused kernel's backward on a CPU in bfloat16
-    takes longer than all other products of a small block together."""
-    return q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled()
-
-
-def _plain_attention(q_THE: Tensor, k_GKE: Tensor, v_GKE: Tensor) -> Tensor:
-    """`causal_attention` in plain products, for short sequences that are new as a whole."""
-    T, H, E = q_THE.shape
-    G = k_GKE.shape[0]
-    q = (q_THE * E**-0.5).transpose(0, 1).reshape(G, H // G * T, E)
-    scores = torch.bmm(q, k_GKE.transpose(1, 2)).float().view(H, T, T)
-    hidden = torch.ones(T, T, dtype=torch.bool, device=q.device).triu(1)
-    weights = scores.masked_fill_(hidden, float("-inf")).softmax(-1)
-    out = torch.bmm(weights.to(v_GKE.dtype).view(G, H // G * T, T), v_GKE)
-    return out.view(H, T, E).transpose(0, 1)
 
 
 def decode_attention(q_SHE: Tensor, k_SGKE: Tensor, v_SGKE: Tensor, lengths: list[int]) -> Tensor:

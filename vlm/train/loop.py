@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from ...data.packing import Batch
 from ...data.parallel_loader import ParallelLoader
 from ...errors import LatentVLMError
 from ..model import VisionLanguageModel
-from ..ops.linear import cpu_multiplies_bfloat16
 from .log import RunLog
 from .optimizer import make_optimizers, rates_by_part, set_rates
 from .position import Position
+from .precision import Precision
 from .progress import Meter, Progress
 from .recipe import Recipe, Stage
 from .setup import held_out_batches, make_examples, make_rows, make_task, warm_start
@@ -96,6 +95,7 @@ class _Run:
     ):
         self.recipe, self.callbacks, self.device = recipe, callbacks, device
         self.trainee = trainee.to(device)
+        self.precision = Precision.of(recipe.precision, device)
         self.progress = progress or Progress(visible=False)
         self.folder = Path(recipe.output)
         self.log = RunLog(self.folder)
@@ -145,7 +145,7 @@ class _Run:
         """Run one stage; False if it was stopped before its end."""
         recipe, position = self.recipe, self.position
         config = self.trainee.model.config
-        task = make_task(self.trainee, stage)
+        task = make_task(self.trainee, stage, self.precision)
         char = stage.task == "tower" or stage.losses.char > 0
         rates = rates_by_part(stage.learning_rates, char=char)
         optimizers = make_optimizers(self.trainee, rates, recipe.optimizer, stage.optimizer)
@@ -207,22 +207,16 @@ class _Run:
     def _row(self, stage: Stage, task: Task, loader: Rows, meter: Meter) -> None:
         with meter.waiting():
             batch = next(loader).to(self.device)
-        with self._precision():
+        with self.precision.around_all():
             loss, parts = task.loss(batch)
         (loss / stage.rows_per_step).backward()
         meter.add(batch, {"loss": loss.detach(), **parts})
         self.position.documents += batch.num_examples
 
-    def _precision(self) -> contextlib.AbstractContextManager:
-        kind = self.device.type
-        if self.recipe.precision == "bfloat16" and (kind != "cpu" or cpu_multiplies_bfloat16()):
-            return torch.autocast(kind, dtype=torch.bfloat16)
-        return contextlib.nullcontext()
-
     def _evaluate(self, stage: Stage, task: Task, held_out: list[Batch]) -> None:
         started = time.monotonic()
         self.trainee.eval()
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self.precision.around_all():
             scores = task.evaluate([batch.to(self.device) for batch in held_out])
             if self.callbacks.evaluate is not None:
                 model, step = self.trainee.model, self.position.total_step

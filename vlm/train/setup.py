@@ -27,6 +27,7 @@ from .examples import AnswerExamples, TowerExamples
 from .init import start_tower
 from .optimizer import part_of
 from .plan import SyntheticPlan
+from .precision import Precision
 from .recipe import MixtureEntry, Recipe, Stage
 from .state import load_parts, newest_weights
 from .tasks import AnswersTask, Task, TowerTask, Trainee
@@ -170,9 +171,10 @@ def make_rows(
     )
 
 
-def make_task(trainee: Trainee, stage: Stage) -> Task:
+def make_task(trainee: Trainee, stage: Stage, precision: Precision) -> Task:
     """What the stage learns."""
-    return TowerTask(trainee, stage) if stage.task == "tower" else AnswersTask(trainee, stage)
+    kind = TowerTask if stage.task == "tower" else AnswersTask
+    return kind(trainee, stage, precision)
 
 
 def held_out_batches(

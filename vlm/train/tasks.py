@@ -15,6 +15,7 @@ from ..fusion import fuse
 from ..model import VisionLanguageModel
 from .char_head import CharHead, CharScores, char_loss
 from .loss import balance_experts, mtp_loss, next_token_loss
+from .precision import Precision
 from .recipe import Stage
 
 
@@ -25,6 +26,12 @@ class Trainee(nn.Module):
         super().__init__()
         self.model = model
         self.char_head = CharHead(model.config.vision.hidden_size)
+
+    def see(self, batch: Batch, precision: Precision) -> Tensor:
+        """Tower features `(patches, hidden)` of a batch's pictures, in float32 but under autocast."""
+        with precision.around_tower():
+            features = self.model.vision_encoder(batch.pixel_values, batch.image_grid_hw)
+        return features.float() if precision.tower else features
 
 
 class Task(Protocol):
@@ -46,8 +53,9 @@ class Task(Protocol):
 class TowerTask:
     """Characters in patches, learnt by the tower alone."""
 
-    def __init__(self, trainee: Trainee, stage: Stage):
+    def __init__(self, trainee: Trainee, stage: Stage, precision: Precision):
         self.trainee = trainee
+        self.precision = precision
         self.blank_weight = stage.losses.char_blank
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -70,15 +78,15 @@ class TowerTask:
 
     def _logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         assert batch.char_targets is not None, "tower stages need documents with characters"
-        features = self.trainee.model.vision_encoder(batch.pixel_values, batch.image_grid_hw)
-        return self.trainee.char_head(features), batch.char_targets
+        return self.trainee.char_head(self.trainee.see(batch, self.precision)), batch.char_targets
 
 
 class AnswersTask:
     """Next tokens of answers, with the losses beside it that the stage asks for."""
 
-    def __init__(self, trainee: Trainee, stage: Stage):
+    def __init__(self, trainee: Trainee, stage: Stage, precision: Precision):
         self.trainee = trainee
+        self.precision = precision
         self.weights = stage.losses
         self.bias_rate = stage.expert_bias_rate
         rates = stage.learning_rates
@@ -144,7 +152,7 @@ class AnswersTask:
         """Tower features `(patches, width)` and hidden states `(tokens, hidden)`."""
         model = self.trainee.model
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.sees_gradient):
-            features = model.vision_encoder(batch.pixel_values, batch.image_grid_hw)
+            features = self.trainee.see(batch, self.precision)
         visual = model.project(features, batch.image_grid_hw)
         embeds = model.language_model.embed(batch.input_ids)
         embeds = fuse(embeds, batch.input_ids, visual, model.config.image_token_id)
