@@ -1,6 +1,7 @@
 """The model card: its tables are made from the files that measuring and training wrote."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ blocks. `latentvlm.load()` opens it; so does transformers, as `nemotron_h_omni`.
 ## Training
 
 Random weights, then only documents that `data/synthetic` draws: receipts, invoices, forms, tables,
-letters, cards and bar charts in thirteen open fonts of 12 to 20 pixels, with questions in English.
+letters, cards and bar charts in thirteen open fonts, with questions in English.
 No other data, no other model. The recipe is in `vlm/train/recipes/`; `latentvlm train` runs it.
 
 <!-- training:begin -->
@@ -37,13 +38,14 @@ To measure again: `latentvlm eval run latentvlm-docs --rival --controls`.
 ## Limits
 
 It has seen nothing but generated documents. Photographs, handwriting, other scripts and languages,
-dense or dark pages, type below 12 pixels and questions unlike those of the generator are beyond it.
+dense or dark pages, smaller type than it was shown and questions unlike those of the generator are
+beyond it.
 Do not rely on an answer that you cannot check on the page.
 """
 
 
 def write_card(
-    folder: str | Path, scores: list[dict[str, Any]], *, log: str | Path | None = None
+    folder: str | Path, scores: list[dict[str, Any]], *, logs: Sequence[str | Path] = ()
 ) -> Path:
     """Writes the tables of a model's card, and the card if there is none.
 
@@ -52,7 +54,8 @@ def write_card(
     Args:
         folder: the model's folder.
         scores: results of `measure`; a later one adds what an earlier one lacks.
-        log: the `log.jsonl` of the training run; None leaves that part alone.
+        logs: the `log.jsonl` of the training run, or of several that followed each other; none
+            leaves that part alone.
 
     Returns:
         The card's path.
@@ -63,8 +66,8 @@ def write_card(
     path = Path(folder) / CARD_FILE
     text = path.read_text(encoding="utf-8") if path.is_file() else _TEMPLATE
     text = _replace(text, "scores", scores_table(_merge(scores)), path)
-    if log is not None:
-        text = _replace(text, "training", training_table(log), path)
+    if logs:
+        text = _replace(text, "training", training_table(logs), path)
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -140,29 +143,39 @@ def _about_model(model: dict[str, Any], total: int) -> list[str]:
     return parts
 
 
-def training_table(log: str | Path) -> str:
-    """Markdown: steps, documents and hours of each stage of a training run.
+def training_table(logs: Sequence[str | Path]) -> str:
+    """Markdown: steps, documents and hours of each stage of training runs, one after the other.
 
     Raises:
-        DataError: the log cannot be read, or has no training steps.
+        DataError: a log cannot be read, or has no training steps.
     """
-    try:
-        lines = Path(log).read_text(encoding="utf-8").splitlines()
-        entries = [json.loads(line) for line in lines]
-        trained = [entry for entry in entries if entry["kind"] == "train"]
-        last = {entry["stage"]: entry for entry in trained}
-        rows = [_row(["stage", "steps", "documents", "hours"]), _row(["---"] * 4)]
-        documents = seconds = 0
-        for stage, entry in last.items():
+    rows = [_row(["stage", "steps", "documents", "hours"]), _row(["---"] * 4)]
+    all_documents, all_seconds = 0, 0.0
+    for log in logs:
+        documents, seconds = 0, 0.0
+        for stage, entry in _last_steps(log).items():
             drawn, hours = entry["documents"] - documents, (entry["seconds"] - seconds) / 3600
             rows.append(_row([stage, str(entry["step"]), f"{drawn:,}", f"{hours:.2f}"]))
             documents, seconds = entry["documents"], entry["seconds"]
+        all_documents, all_seconds = all_documents + documents, all_seconds + seconds
+    rows.append(_row(["together", "", f"{all_documents:,}", f"{all_seconds / 3600:.2f}"]))
+    return "\n".join(rows)
+
+
+def _last_steps(log: str | Path) -> dict[str, dict[str, Any]]:
+    """The last entry of each stage of a run."""
+    try:
+        lines = Path(log).read_text(encoding="utf-8").splitlines()
+        trained = [entry for entry in map(json.loads, lines) if entry["kind"] == "train"]
+        last = {
+            entry["stage"]: {key: entry[key] for key in ("step", "documents", "seconds")}
+            for entry in trained
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{log} cannot be read as a training log: {error!r}.") from error
     if not last:
         raise DataError(f"{log} has no training steps.")
-    rows.append(_row(["together", "", f"{documents:,}", f"{seconds / 3600:.2f}"]))
-    return "\n".join(rows)
+    return last
 
 
 def percent(share: float | None) -> str:

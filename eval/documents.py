@@ -1,9 +1,9 @@
 """`latentvlm-docs`: questions about generated documents that training never sees.
 
 Everything about them is held out: words and values, phrasings of half of the questions, templates
-and, but for the first rung, fonts. The rungs rise from one line of text to a whole page; the small ones are what the
-default model for a CPU is made for: crisp slips of 224 to 288 pixels, type of 13 to 16. Seeds are
-fixed, so that the questions are the same everywhere; `content_hash` proves it.
+and, but for the first rung, fonts. The rungs rise from one line of text to a whole page; the small
+ones are what the default model for a CPU is made for: crisp slips of 224 to 288 pixels, type of 13
+to 16. Seeds are fixed, so that the questions are the same everywhere; `content_hash` proves it.
 """
 
 import hashlib

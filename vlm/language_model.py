@@ -115,7 +115,7 @@ class LanguageModel(nn.Module):
         head = self.lm_head.weight
         if head.device.type != "cpu" or head.dtype != torch.float32:
             return self
-        groups: list[tuple[list[nn.Parameter], int]] = []
+        groups: list[tuple[list[Tensor], int]] = []
         for layer in self.layers:
             if isinstance(layer, Block):
                 groups += layer.mixer.weights_read_together()

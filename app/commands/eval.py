@@ -72,13 +72,16 @@ def card(
     scores: Annotated[
         list[Path], typer.Option(help="scores.json, or its folder; may be given again.")
     ],
-    log: Annotated[Path | None, typer.Option(help="log.jsonl of the training run.")] = None,
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(help="log.jsonl of the training run; again for one that went on from it."),
+    ] = None,
 ) -> None:
     """Write the tables of a model's card, README.md, from measured scores."""
     from ...eval.card import write_card
     from ...eval.measure import read_scores
 
-    print(write_card(model, [read_scores(path) for path in scores], log=log))
+    print(write_card(model, [read_scores(path) for path in scores], logs=log or ()))
 
 
 def make_responder(model: ModelOptions) -> "VLMResponder":

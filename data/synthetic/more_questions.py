@@ -46,8 +46,10 @@ _TEXT_QUESTIONS = tuple(
 
 MORE: dict[str, tuple[str, ...]] = {
     "transcribe": _framed(_wishes(_VERBS, _ALL_TEXT)) + 8 * _TEXT_QUESTIONS,
-    "read_line": _framed(_wishes(_VERBS, ("the {ordinal} line", "the {ordinal} line of text",
-                                          "line: the {ordinal} one", "what the {ordinal} line says")))
+    "read_line": _framed(_wishes(_VERBS, (
+        "the {ordinal} line", "the {ordinal} line of text", "line: the {ordinal} one",
+        "what the {ordinal} line says",
+    )))
     + 12 * (
         "What is on the {ordinal} line?", "What stands on the {ordinal} line?",
         "What does line number {ordinal} say?", "Which text is in the {ordinal} line?",
@@ -77,7 +79,9 @@ MORE: dict[str, tuple[str, ...]] = {
     ),
     "count_rows": _framed(["count the {plural}", "say how many {plural} there are",
                            "give me the number of {plural}"])
-    + 4 * ("How many {plural}?", "How many {plural} are in it?", "What number of {plural} is there?"),
+    + 4 * (
+        "How many {plural}?", "How many {plural} are in it?", "What number of {plural} is there?",
+    ),
     "count_lines": _framed(["count the lines", "count the lines of text", "count the rows of text",
                             "say how many lines there are", "give me the number of lines"])
     + 8 * ("How many lines?", "How many lines are on the page?", "How many rows are there?"),
@@ -88,12 +92,14 @@ MORE: dict[str, tuple[str, ...]] = {
     "versus": ("Who has more {asked}, {a} or {b}?", "Which is first in {asked}, {a} or {b}?",
                "Is {a} or {b} ahead in {asked}?", "Does {a} or {b} have more {asked}?"),
     "is_value": ("Is it {value} for the {asked}?", "Does it say {value} for {asked}?",
-                 "Is {value} what is given as {asked}?", "Would it be right that the {asked} is {value}?",
+                 "Is {value} what is given as {asked}?",
+                 "Would it be right that the {asked} is {value}?",
                  "Do you read {value} as the {asked}?", "Is the {asked} really {value}?",
                  "{Asked}: is it {value}?", "Is {value} printed as the {asked}?"),
-    "has_field": ("Do you find a {asked}?", "Does the page have a {asked}?", "Is any {asked} given?",
-                  "Has it got a {asked}?", "Does the document show a {asked}?",
-                  "Can you see a {asked}?", "Is there any {asked} on it?"),
+    "has_field": ("Do you find a {asked}?", "Does the page have a {asked}?",
+                  "Is any {asked} given?", "Has it got a {asked}?",
+                  "Does the document show a {asked}?", "Can you see a {asked}?",
+                  "Is there any {asked} on it?"),
     "is_listed": ("Do you find {key}?", "Can you see {key}?", "Is {key} one of them?",
                   "Does the list have {key}?", "Is {key} there?", "Is {key} in it?"),
 }  # fmt: skip

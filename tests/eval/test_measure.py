@@ -74,7 +74,7 @@ def test_the_card_is_filled_from_the_files_and_keeps_its_text(
         {"kind": "train", "stage": "lines", "step": 20, "documents": 2000, "seconds": 5400.0},
     ]
     log.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-    path = write_card(tmp_path, [read_scores(measured)], log=log)
+    path = write_card(tmp_path, [read_scores(measured)], logs=[log])
     card = path.read_text(encoding="utf-8")
     assert "| two or three lines | 10 | 100.0% | 100.0% | 0.0% |" in card
     assert "| lines | 20 | 1,100 | 1.00 |" in card
@@ -106,11 +106,20 @@ def test_a_log_that_is_none_is_named(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text("[]\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"log\.jsonl cannot be read as a training log"):
-        training_table(log)
+        training_table([log])
     log.write_text("", encoding="utf-8")
     with pytest.raises(DataError, match="no training steps"):
-        training_table(log)
+        training_table([log])
     assert percent(None) == "-"
+
+
+def test_runs_that_followed_each_other_add_up(tmp_path: Path) -> None:
+    entry = {"kind": "train", "step": 10, "documents": 1500, "seconds": 3600.0}
+    for stage in ("first", "second"):
+        line = json.dumps({**entry, "stage": stage}) + "\n"
+        (tmp_path / stage).write_text(line, encoding="utf-8")
+    table = training_table([tmp_path / "first", tmp_path / "second"])
+    assert "| second | 10 | 1,500 | 1.00 |" in table and "| together |  | 3,000 | 2.00 |" in table
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

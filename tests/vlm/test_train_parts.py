@@ -47,7 +47,9 @@ def test_every_part_is_trained_or_frozen_as_asked(trainee):
     optimizers = make_optimizers(trainee, rates, settings)
     set_rates(optimizers, 0.5)
     assert {group["lr"] for o in optimizers for group in o.param_groups} == {0.05}
-    assert any("char_head.linear.weight" in group["names"] for o in optimizers for group in o.param_groups)
+    assert any(
+        "char_head.linear.weight" in group["names"] for o in optimizers for group in o.param_groups
+    )
 
 
 def test_muon_takes_the_matrices_inside_and_adamw_the_rest(trainee):

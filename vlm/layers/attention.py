@@ -43,7 +43,7 @@ class AttentionMixer(nn.Module):
             out = row.join(parts)
         return self.o_proj(out.reshape(T, -1))
 
-    def weights_read_together(self) -> list[tuple[list[nn.Parameter], int]]:
+    def weights_read_together(self) -> list[tuple[list[Tensor], int]]:
         """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
         inputs = [self.q_proj.weight, self.k_proj.weight, self.v_proj.weight]
         return [(inputs, 0), ([self.o_proj.weight], 0)]

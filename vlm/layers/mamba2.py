@@ -114,7 +114,7 @@ class Mamba2Mixer(nn.Module):
             C.unflatten(-1, (self.num_groups, self.state_size)),
         )
 
-    def weights_read_together(self) -> list[tuple[list[nn.Parameter], int]]:
+    def weights_read_together(self) -> list[tuple[list[Tensor], int]]:
         """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
         return [([self.in_proj.weight], 0), ([self.out_proj.weight], 0)]
 

@@ -18,7 +18,7 @@ class MLP(nn.Module):
         hidden = torch.relu(self.up_proj(x))
         return self.down_proj(hidden * hidden)
 
-    def weights_read_together(self) -> list[tuple[list[nn.Parameter], int]]:
+    def weights_read_together(self) -> list[tuple[list[Tensor], int]]:
         """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
         return [([self.up_proj.weight], 0), ([self.down_proj.weight], 0)]
 

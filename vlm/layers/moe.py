@@ -85,15 +85,16 @@ class MoEMixer(nn.Module):
             y = self.fc2_latent_proj(y)
         return y + self.shared_experts(x_TD)
 
-    def weights_read_together(self) -> list[tuple[list[nn.Parameter], int]]:
+    def weights_read_together(self) -> list[tuple[list[Tensor], int]]:
         """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
-        inputs = [self.gate.weight, self.shared_experts.up_proj.weight]
-        outputs = [self.shared_experts.down_proj.weight]
+        inputs: list[Tensor] = [self.gate.weight, self.shared_experts.up_proj.weight]
+        outputs: list[Tensor] = [self.shared_experts.down_proj.weight]
         if self.fc1_latent_proj is not None and self.fc2_latent_proj is not None:
             inputs.insert(1, self.fc1_latent_proj.weight)
             outputs.insert(0, self.fc2_latent_proj.weight)
-        experts = [([self.experts.up_proj], 0), ([self.experts.down_proj], 0)]
-        return [(inputs, 0), *experts, (outputs, 1)]
+        ups: list[Tensor] = [self.experts.up_proj]
+        downs: list[Tensor] = [self.experts.down_proj]
+        return [(inputs, 0), (ups, 0), (downs, 0), (outputs, 1)]
 
     def decode_weights(self, norm: RMSNorm) -> MoeWeights | None:
         """What a decode step needs of this layer; None if it has parts the step does not know."""

@@ -12,7 +12,7 @@ import mmap
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 # From this many outputs on, a run over the outputs of one input is longer than the pages that
 # the processor fetches ahead need: 8192 x 384 is read at 24 instead of 12 GB/s.
@@ -33,7 +33,7 @@ def allocate(num_values: int) -> Tensor:
 
 
 @torch.no_grad()
-def lay_out(groups: Sequence[tuple[Sequence[nn.Parameter], int]]) -> None:
+def lay_out(groups: Sequence[tuple[Sequence[Tensor], int]]) -> None:
     """Move parameters into one block.
 
     Args:
@@ -42,7 +42,7 @@ def lay_out(groups: Sequence[tuple[Sequence[nn.Parameter], int]]) -> None:
             their results are added.
     """
 
-    def values(parameters: Sequence[nn.Parameter]) -> int:
+    def values(parameters: Sequence[Tensor]) -> int:
         total = sum(parameter.numel() for parameter in parameters)
         return math.ceil(total / _ALIGNMENT) * _ALIGNMENT
 
@@ -54,7 +54,7 @@ def lay_out(groups: Sequence[tuple[Sequence[nn.Parameter], int]]) -> None:
         start += size
 
 
-def _fill(part: Tensor, parameters: Sequence[nn.Parameter], dim: int) -> None:
+def _fill(part: Tensor, parameters: Sequence[Tensor], dim: int) -> None:
     shape = list(parameters[0].shape)
     # joined stacks are not needed, so a stack is alone and its own length is the sum
     axis = dim if len(shape) == 2 else len(shape) - 2

@@ -28,7 +28,7 @@ class Trainee(nn.Module):
         self.char_head = CharHead(model.config.vision.hidden_size)
 
     def see(self, batch: Batch, precision: Precision) -> Tensor:
-        """Tower features `(patches, hidden)` of a batch's pictures, in float32 but under autocast."""
+        """Tower features `(patches, hidden)` of a batch's pictures; float32 but under autocast."""
         with precision.around_tower():
             features = self.model.vision_encoder(batch.pixel_values, batch.image_grid_hw)
         return features.float() if precision.tower else features
