@@ -61,4 +61,4 @@ def test_the_wheel_answers_outside_the_checkout(wheel: Path, tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith(str(bare / "latentvlm"))
-    assert json.loads(done.stdout)["text"] == "USD 4.89"
+    assert json.loads(done.stdout)["text"] == "$28.21"
