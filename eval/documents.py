@@ -54,6 +54,7 @@ def _config(
         font_sizes=sizes,
         widths=widths,
         reshaped=0.0,
+        scrambled=0.0,
         noise=0.0,
         max_questions=_QUESTIONS_PER_DOCUMENT,
     )

@@ -4,6 +4,7 @@ Images of one size are put together, encoded and taken apart again. What a libra
 does with a grid it was not built for is tried once, when it is made, not found out later.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ..errors import CheckpointError, ConfigError, InputError
 _PROBE_GRIDS = ((2, 3), (5, 4))
 
 
-class PictureTower(nn.Module):
+class PictureTower(nn.Module, ABC):
     """A `VisionEncoder` around a module that takes `(n, 3, height, width)`.
 
     A subclass sets `name`, `patch_size` and `num_prefix_tokens`, implements `feature_maps` and
@@ -31,9 +32,9 @@ class PictureTower(nn.Module):
     patch_size: int
     num_prefix_tokens: int
 
+    @abstractmethod
     def feature_maps(self, pictures: Tensor) -> Tensor:
         """Pictures `(n, 3, rows * p, columns * p)` to `(n, hidden_size, rows, columns)`."""
-        raise NotImplementedError
 
     def forward(self, pixel_values: Tensor, grid_hw: Tensor) -> Tensor:
         """See `VisionEncoder.forward`."""

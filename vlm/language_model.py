@@ -112,16 +112,15 @@ class LanguageModel(nn.Module):
 
         Names, shapes and values stay. For a model that is done training and stays where it is.
         """
-        head = self.lm_head.weight
-        if head.device.type != "cpu" or head.dtype != torch.float32:
-            return self
         groups: list[tuple[list[Tensor], int]] = []
         for layer in self.layers:
             if isinstance(layer, Block):
                 groups += layer.mixer.weights_read_together()
         if not self.config.tie_word_embeddings:
-            groups.append(([head], 0))
-        lay_out(groups)
+            groups.append(([self.lm_head.weight], 0))
+        kinds = {(weight.device.type, weight.dtype) for weights, _ in groups for weight in weights}
+        if kinds == {("cpu", torch.float32)}:
+            lay_out(groups)
         return self
 
     def embed(self, input_ids: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ def full_line(
         fits: whether a text still has room.
         scrambled: share of words whose letters and digits are drawn at random.
     """
-    wanted = rng.choice((1, 2, 3, 4, 4, 4, 4))  # pieces; a quarter of the lines stay short
+    wanted = rng.choice((1, 2, 3, 4, 4, 4, 4))  # pieces; about half of the lines are filled
     text = ""
     for _ in range(12):
         piece = single_line(rng, split, _LONGEST_PIECE)

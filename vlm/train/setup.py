@@ -19,6 +19,7 @@ from ...data.producer import ShardProducer
 from ...data.shards import Record
 from ...data.tokenizer import train_tokenizer
 from ...errors import ConfigError
+from ..api import PRETRAINED
 from ..checkpoint import load_model
 from ..config import VisionLanguageConfig
 from ..model import VisionLanguageModel
@@ -31,8 +32,6 @@ from .precision import Precision
 from .recipe import MixtureEntry, Recipe, Stage
 from .state import load_parts, newest_weights
 from .tasks import AnswersTask, Task, TowerTask, Trainee
-
-SHIPPED = Path(__file__).parents[1] / "pretrained" / "default"
 
 
 def model_config(recipe: Recipe) -> VisionLanguageConfig:
@@ -64,7 +63,7 @@ def warm_start(recipe: Recipe, trainee: Trainee) -> None:
             tensors = newest_weights(Path(start.run) / "checkpoints")
             parts |= {"char_head"} if "vision_encoder" in parts else set()
         else:
-            folder = SHIPPED if start.model == "default" else Path(start.model)
+            folder = PRETRAINED if start.model == "default" else Path(start.model)
             model = load_model(folder, dtype=torch.float32)
             tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         load_parts(tensors, trainee, part_of, parts, source=start.run or start.model)
