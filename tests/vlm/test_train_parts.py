@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from support.training import example
+from torch import nn
 
 from latentvlm.data.char_labels import CHARSET, NUM_CLASSES, SLOTS
 from latentvlm.data.packing import pack
@@ -12,6 +13,7 @@ from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.presets import tiny
 from latentvlm.vlm.train.char_head import CharHead, CharScores, char_loss, edit_distance, read_line
 from latentvlm.vlm.train.loss import balance_experts, mtp_loss, next_token_loss
+from latentvlm.vlm.train.muon import Muon, orthogonalise
 from latentvlm.vlm.train.optimizer import make_optimizers, rates_by_part, schedule, set_rates
 from latentvlm.vlm.train.recipe import LearningRates, OptimizerSettings
 from latentvlm.vlm.train.tasks import Trainee
@@ -61,8 +63,45 @@ def test_muon_takes_the_matrices_inside_and_adamw_the_rest(trainee):
     assert not inside & outside
     assert "model.vision_encoder.blocks.0.attn.qkv.weight" in inside
     assert "model.language_model.layers.0.mixer.in_proj.weight" in inside
+    assert "model.language_model.layers.3.mixer.experts.up_proj" in inside
     for name in ("lm_head.weight", "embeddings.weight", "pos_embed", "embedder.weight"):
         assert any(other.endswith(name) for other in outside)
+
+
+def test_muon_orthogonalises_and_steps_as_torch_does():
+    generator = torch.Generator().manual_seed(0)
+    for shape in [(24, 40), (40, 24), (3, 16, 8)]:
+        values = torch.linalg.svdvals(orthogonalise(torch.randn(shape, generator=generator)))
+        assert values.min() > 0.3 and values.max() < 1.3
+    ours = [nn.Parameter(torch.randn(s, generator=generator)) for s in [(24, 40), (24, 40), (9, 4)]]
+    theirs = [nn.Parameter(p.detach().clone()) for p in ours]
+    mine = Muon(ours, lr=0.02, weight_decay=0.1)
+    other = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for _ in range(4):
+        before = [p.detach().clone() for p in ours]
+        for mine_p, their_p in zip(ours, theirs, strict=True):
+            mine_p.grad = torch.randn(mine_p.shape, generator=generator)
+            their_p.grad = mine_p.grad.clone()
+        mine.step()
+        other.step()
+        for mine_p, their_p, start in zip(ours, theirs, before, strict=True):
+            # torch iterates in bfloat16
+            moved = (mine_p - start).norm()
+            assert (mine_p - their_p).norm() < 0.05 * moved
+        for mine_p, their_p in zip(ours, theirs, strict=True):
+            their_p.data.copy_(mine_p.data)
+
+
+def test_muon_steps_a_stack_as_its_matrices():
+    generator = torch.Generator().manual_seed(1)
+    stack = nn.Parameter(torch.randn(3, 8, 6, generator=generator))
+    alone = [nn.Parameter(matrix.clone()) for matrix in stack.detach()]
+    stack.grad = torch.randn(stack.shape, generator=generator)
+    for parameter, grad in zip(alone, stack.grad, strict=True):
+        parameter.grad = grad.clone()
+    Muon([stack], lr=0.1).step()
+    Muon(alone, lr=0.1).step()
+    torch.testing.assert_close(stack.detach(), torch.stack([p.detach() for p in alone]))
 
 
 def test_no_decay_on_vectors_and_tables(trainee):

@@ -214,9 +214,12 @@ def test_parts_of_other_runs(tmp_path):
         if "vision_encoder" in name or "language_model" in name and "score_correction" not in name:
             source = tmp_path / ("tower" if "vision_encoder" in name else "language")
             assert torch.equal(value, last_weights(source)[name]), name
+    tokenizer = (tmp_path / "language" / "processor" / "tokenizer.json").read_bytes()
+    assert (tmp_path / "joined" / "processor" / "tokenizer.json").read_bytes() == tokenizer
     folder = export_folder(joined, tmp_path / "folder")
     again = recipe(tmp_path / "again", frozen, start=[{"model": str(folder)}])
     go(again)
+    assert (tmp_path / "again" / "processor" / "tokenizer.json").read_bytes() == tokenizer
     for name, value in last_weights(tmp_path / "again").items():
         if "vision_encoder" in name:
             torch.testing.assert_close(value, own[name], rtol=1e-2, atol=1e-6)  # kept in bfloat16

@@ -1,8 +1,6 @@
 """AdamW, or Muon beside it, with a learning rate per part of the model, and the schedule.
 
-Muon (Jordan et al. 2024) turns the momentum of a matrix into the nearest orthogonal one; with the
-scale of Liu et al. (arXiv:2502.16982) it takes AdamW's learning rates. Warming the tower up, it
-needs less than half of AdamW's steps.
+Warming the tower up, Muon needs less than half of AdamW's steps.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from .muon import Muon
 from .recipe import LearningRates, OptimizerSettings
 
 # Not pulled towards zero: vectors (norms, biases, A_log, D, dt_bias) and these tables.
@@ -95,15 +94,15 @@ def make_optimizers(
         betas = (settings.beta1, settings.beta2)
         optimizers.append(torch.optim.AdamW(by_adamw, betas=betas, eps=settings.eps, fused=True))
     if by_muon:
-        optimizers.append(torch.optim.Muon(by_muon, adjust_lr_fn="match_rms_adamw"))
+        optimizers.append(Muon(by_muon))
     return optimizers
 
 
 def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:
-    """Products inside the blocks and the projector; not what reads pixels or reads and writes ids,
-    nor stacks of experts."""
-    outer = ("embedder.", "embeddings.", "lm_head.", "char_head.")
-    return parameter.dim() == 2 and not any(part in name for part in (*outer, *NO_DECAY))
+    """Products inside the blocks and the projector, stacks of experts among them; not what reads
+    pixels or reads and writes ids."""
+    outer = ("embedder.", "embeddings.", "lm_head.", "char_head.", "conv1d.")
+    return parameter.dim() > 1 and not any(part in name for part in (*outer, *NO_DECAY))
 
 
 def set_rates(optimizers: Sequence[torch.optim.Optimizer], factor: float) -> None:

@@ -137,6 +137,8 @@ class Stage:
 class TokenizerSettings:
     """The tokenizer is learnt from the text of the recipe's own documents, or given.
 
+    A recipe that starts with the language model of a run or folder takes its tokenizer.
+
     Attributes:
         vocab_size: number of ids in all.
         documents: how many documents to learn from.

@@ -29,7 +29,7 @@ from .init import start_tower
 from .optimizer import part_of
 from .plan import SyntheticPlan
 from .precision import Precision
-from .recipe import MixtureEntry, Recipe, Stage
+from .recipe import MixtureEntry, Recipe, Stage, Start
 from .state import load_parts, newest_weights
 from .tasks import AnswersTask, Task, TowerTask, Trainee
 
@@ -63,8 +63,7 @@ def warm_start(recipe: Recipe, trainee: Trainee) -> None:
             tensors = newest_weights(Path(start.run) / "checkpoints")
             parts |= {"char_head"} if "vision_encoder" in parts else set()
         else:
-            folder = PRETRAINED if start.model == "default" else Path(start.model)
-            model = load_model(folder, dtype=torch.float32)
+            model = load_model(_model_folder(start), dtype=torch.float32)
             tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         load_parts(tensors, trainee, part_of, parts, source=start.run or start.model)
 
@@ -85,14 +84,16 @@ def image_config(recipe: Recipe, config: VisionLanguageConfig) -> ImageConfig:
 def make_processor(recipe: Recipe, config: VisionLanguageConfig) -> Path:
     """The folder of the run's tokenizer and processor files; made if it is not there.
 
-    The tokenizer is learnt from what the documents of the recipe say: a function of the recipe.
+    The tokenizer is learnt from what the documents of the recipe say, a function of the recipe;
+    unless the recipe names one, or starts with a language model, which knows its own ids only.
     """
     folder = Path(recipe.output) / "processor"
     if (folder / "processor_config.json").is_file():
         return folder
     settings = recipe.tokenizer
-    source = Path(settings.folder) if settings.folder else folder
-    if not settings.folder:
+    given = _given_tokenizer(recipe)
+    source = given or folder
+    if given is None:
         mixture = tuple(
             replace(entry, weight=entry.weight / sum(e.weight for e in stage.data))
             for stage in recipe.stages
@@ -118,6 +119,20 @@ def make_processor(recipe: Recipe, config: VisionLanguageConfig) -> Path:
         video_temporal_patch_size=config.vision.video_temporal_patch_size or 2,
     )
     return folder
+
+
+def _given_tokenizer(recipe: Recipe) -> Path | None:
+    """The folder of a tokenizer that is not to be learnt."""
+    if recipe.tokenizer.folder:
+        return Path(recipe.tokenizer.folder)
+    for start in recipe.start:
+        if "language_model" in start.parts:
+            return Path(start.run) / "processor" if start.run else _model_folder(start)
+    return None
+
+
+def _model_folder(start: Start) -> Path:
+    return PRETRAINED if start.model == "default" else Path(start.model)
 
 
 def make_examples(

@@ -19,11 +19,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ...errors import CheckpointError
+from .muon import Muon
 
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 SLOTS = {
     torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
-    torch.optim.Muon: ("momentum_buffer",),
+    Muon: ("momentum_buffer",),
 }
 _PREFIX = "step-"
 
