@@ -75,6 +75,8 @@ class LanguageConfig:
     bos_token_id: int | None = 1
     eos_token_id: int | tuple[int, ...] | None = 2
     pad_token_id: int | None = 0
+    # the format it is written in, a name in `vlm/checkpoint/families.py`
+    family: str = "nemotron_h"
     # keys of a foreign config.json that nothing here reads, to be written back
     extra: dict = field(default_factory=dict, compare=False)
 
@@ -130,6 +132,7 @@ class VisionLanguageConfig:
     downsample_ratio: float = 0.5
     image_token_id: int = 18
     video_token_id: int | None = None
+    family: str = "nemotron_h_omni"
     extra: dict = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:

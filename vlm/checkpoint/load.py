@@ -11,22 +11,12 @@ from ...errors import CheckpointError, ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
-from . import nemotron_h, nemotron_h_config, nemotron_h_omni, nemotron_h_omni_config
-from .names import Family, Place, listed
-from .nemotron_h import is_expert_stack
+from .families import family_of, family_of_json
+from .names import Family, Place, is_expert_stack, listed
 from .shards import ShardReader
-
-OMNI = {
-    "nemotron_h_omni",
-    "NemotronH_Omni_Reasoning_V3",
-    "NemotronH_Nano_Omni_Reasoning_V3",
-    "NemotronH_Super_Omni_Reasoning_V3",
-}
-TEXT = {"nemotron_h", "NemotronHForCausalLM"}
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
 SELECTION_BIAS = "gate.e_score_correction_bias"
-FINAL_NORM = "vision_final_layernorm."
 
 
 def load_config(
@@ -47,16 +37,8 @@ def load_config(
             f"{folder} has hf_quant_config.json: quantized checkpoints cannot be read yet; "
             "use the BF16 release."
         )
-    labels = {values.get("model_type"), *(values.get("architectures") or [])}
-    if labels & OMNI:
-        return nemotron_h_omni_config.config_from_json(values, strict=strict_config)
-    if labels & TEXT:
-        return nemotron_h_config.config_from_json(values, strict=strict_config)
-    named = ", ".join(sorted(str(label) for label in labels if label)) or "nothing"
-    raise ConfigError(
-        f"{folder / 'config.json'} names {named}; the known families are nemotron_h and "
-        "nemotron_h_omni."
-    )
+    family = family_of_json(values, folder / "config.json")
+    return family.read_config(values, strict_config)
 
 
 def load_model(
@@ -81,11 +63,10 @@ def load_model(
         ConfigError: `config.json` asks for what is not supported.
     """
     config = load_config(folder, strict_config=strict_config)
+    family = family_of(config)
     with torch.device("meta"):
-        if isinstance(config, VisionLanguageConfig):
-            model, family = VisionLanguageModel(config), nemotron_h_omni.FAMILY
-        else:
-            model, family = LanguageModel(config), nemotron_h.FAMILY
+        is_visual = isinstance(config, VisionLanguageConfig)
+        model = VisionLanguageModel(config) if is_visual else LanguageModel(config)
     text = model.language_model if isinstance(model, VisionLanguageModel) else model
     with ShardReader(folder) as reader:
         places = _places(reader, family)
@@ -151,7 +132,7 @@ def _read(
         found = sources.get(name)
         if name == tied and not found:
             continue
-        if not found:  # only the norm that is the identity where it is not stored
+        if not found:  # the identity where it is not stored
             fill = torch.ones if name.endswith("weight") else torch.zeros
             tensors[name] = fill(
                 shape, dtype=dtype or _stored_dtype(reader, sources), device=device
@@ -199,7 +180,7 @@ def _complaints(
             if reader.dtype(disk) not in FLOATS:
                 unreadable.append(f"{disk} is {reader.dtype(disk)}")
     for name in wanted:
-        if name not in sources and name != tied and not name.startswith(FINAL_NORM):
+        if name not in sources and name != tied and not family.may_be_absent(name):
             expert = 0 if is_expert_stack(name) else None
             missing.append(family.disk_name(name, expert))
     kinds: list[tuple[str, list[Any]]] = [
@@ -212,5 +193,6 @@ def _complaints(
 
 
 def _stored_dtype(reader: ShardReader, sources: dict[str, dict[int | None, str]]) -> torch.dtype:
-    found = sources["vision_encoder.patch_generator.pos_embed"]
-    return reader.tensor(found[None]).dtype
+    """What most of a checkpoint is stored in: its embeddings' number format."""
+    name = next(name for name in sources if name.endswith("embeddings.weight"))
+    return reader.tensor(sources[name][None]).dtype

@@ -1,9 +1,16 @@
-"""What a family's key map says of one tensor name on disk, and how a map is put to use."""
+"""What a family of checkpoints is: how it is recognised, configured and named on disk."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from ..config import LanguageConfig, VisionLanguageConfig
 
 NUM_LISTED = 8
+_STACK = re.compile(r"\.mixer\.experts\.\w+_proj$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,19 +23,61 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One family of checkpoints.
+    """One family of checkpoints; names are tensor names, values a `config.json`.
 
     Attributes:
+        name: what `config.family` says of its models.
+        recognises: whether a `config.json` is of this family.
+        read_config: `(values, strict)` to the configuration.
+        write_config: the configuration to `config.json`, but for `dtype`.
         place: disk name to its place; None for a name the family does not know.
-        is_left_aside: whether a disk name is one of the few that are not read.
         disk_name: a name of ours and an expert index to the name that is written.
+        is_left_aside: whether a disk name is one of the few that are not read.
         must_be_ones: whether a disk name left aside is only right while it is all ones.
+        may_be_absent: whether a tensor of ours may miss on disk, for it is then the identity:
+            a weight of ones, a bias of zeros.
+        respell: names written beside or instead of `disk_name`, if any, for a name and tensor.
+        constants: tensors written although the model has none, for readers that look for them.
     """
 
+    name: str
+    recognises: Callable[[Mapping[str, Any]], bool]
+    read_config: Callable[[Mapping[str, Any], bool], LanguageConfig | VisionLanguageConfig]
+    write_config: Callable[[Any], dict[str, Any]]
     place: Callable[[str], Place | None]
-    is_left_aside: Callable[[str], bool]
     disk_name: Callable[[str, int | None], str]
+    is_left_aside: Callable[[str], bool] = field(default=lambda name: False)
     must_be_ones: Callable[[str], bool] = field(default=lambda name: False)
+    may_be_absent: Callable[[str], bool] = field(default=lambda name: False)
+    respell: Callable[[str, Tensor], list[str] | None] = field(default=lambda name, tensor: None)
+    constants: Callable[[Any], dict[str, Tensor]] = field(default=lambda config: {})
+
+    def spell(self, name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """What is written for a tensor of ours: one name, or one an expert."""
+        names = self.respell(name, tensor)
+        if names is not None:
+            yield from ((other, tensor) for other in names)
+        elif is_expert_stack(name):
+            for expert, weight in enumerate(tensor):
+                yield self.disk_name(name, expert), weight
+        else:
+            yield self.disk_name(name, None), tensor
+
+
+def labels(values: Mapping[str, Any]) -> set[str]:
+    """The names a `config.json` goes by: its model type and architectures."""
+    named = {values.get("model_type"), *(values.get("architectures") or [])}
+    return {str(label) for label in named if label}
+
+
+def labelled(*known: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Recognises a `config.json` by any of these names."""
+    return lambda values: not labels(values).isdisjoint(known)
+
+
+def is_expert_stack(name: str) -> bool:
+    """Whether a name of ours is a stack that goes to disk expert by expert."""
+    return _STACK.search(name) is not None
 
 
 def listed(names: Iterable[str]) -> str:

@@ -7,11 +7,11 @@ Ours: the same without `backbone.`, experts stacked. transformers spells the pre
 
 import re
 
-from .names import Family, Place
+from .names import Family, Place, labelled
+from .nemotron_h_config import ARCHITECTURE, MODEL_TYPE, config_from_json, config_to_json
 
 _PREFIX = re.compile(r"^(backbone|model)\.")
 _EXPERT = re.compile(r"^(.*\.mixer\.experts)\.(\d+)\.(up_proj|down_proj)\.weight$")
-_STACKED = re.compile(r"\.mixer\.experts\.(up_proj|down_proj)$")
 _ALIASES = [
     (re.compile(r"^(embedding|embed_tokens)\.weight$"), "embeddings.weight"),
     (re.compile(r"\.gate\.e_score_correction\.bias$"), ".gate.e_score_correction_bias"),
@@ -40,9 +40,11 @@ def disk_name(name: str, expert: int | None) -> str:
     return name if name.startswith(("lm_head.", "mtp.")) else f"backbone.{name}"
 
 
-def is_expert_stack(name: str) -> bool:
-    """Whether a name of ours is a stack that goes to disk expert by expert."""
-    return _STACKED.search(name) is not None
-
-
-FAMILY = Family(place=place, is_left_aside=lambda name: False, disk_name=disk_name)
+FAMILY = Family(
+    name=MODEL_TYPE,
+    recognises=labelled(MODEL_TYPE, ARCHITECTURE),
+    read_config=lambda values, strict: config_from_json(values, strict=strict),
+    write_config=lambda config: {**config_to_json(config), "architectures": [ARCHITECTURE]},
+    place=place,
+    disk_name=disk_name,
+)

@@ -13,6 +13,9 @@ from ...errors import ConfigError
 from ..config import LanguageConfig
 from .json_keys import Keys, check_unquantized
 
+ARCHITECTURE = "NemotronHForCausalLM"
+MODEL_TYPE = "nemotron_h"
+
 BLOCK_NAMES = {
     "linear_attention": "M",
     "mamba": "M",
@@ -151,7 +154,7 @@ def config_to_json(config: LanguageConfig) -> dict[str, Any]:
         **CONSTANTS,
         **config.extra,
         **written,
-        "model_type": "nemotron_h",
+        "model_type": MODEL_TYPE,
         "hybrid_override_pattern": config.hybrid_override_pattern,
         "num_hidden_layers": config.num_hidden_layers,
         "mtp_hybrid_override_pattern": config.mtp_hybrid_override_pattern,

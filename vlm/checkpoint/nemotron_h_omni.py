@@ -11,8 +11,13 @@ mtp.X                                   language_model.mtp.X
 
 import re
 
+import torch
+from torch import Tensor
+
+from ..config import VisionLanguageConfig
 from . import nemotron_h
-from .names import Family, Place
+from .names import Family, Place, labelled
+from .nemotron_h_omni_config import ARCHITECTURE, MODEL_TYPE, config_from_json, config_to_json
 
 _TOWER = "vision_model.radio_model.model."
 _FINAL_NORM = re.compile(r"^(vision_projector\.)?vision_final_layernorm\.(weight|bias)$")
@@ -74,9 +79,38 @@ def disk_name(name: str, expert: int | None) -> str:
     return name
 
 
+def _respell(name: str, tensor: Tensor) -> list[str] | None:
+    """The final norm: not at all while it is the identity, which every reader assumes.
+
+    Else under both names: transformers knows the bare one only, vLLM the one with a prefix.
+    """
+    if not name.startswith("vision_final_layernorm."):
+        return None
+    identity = torch.ones_like(tensor) if name.endswith("weight") else torch.zeros_like(tensor)
+    return [] if torch.equal(tensor, identity) else [name, f"vision_projector.{name}"]
+
+
+def _constants(config: VisionLanguageConfig) -> dict[str, Tensor]:
+    """transformers holds these as a buffer and misses them otherwise."""
+    summary = torch.tensor(config.vision.summary_idxs, dtype=torch.int64)
+    return {"vision_model.radio_model.summary_idxs": summary}
+
+
 FAMILY = Family(
+    name=MODEL_TYPE,
+    recognises=labelled(
+        MODEL_TYPE,
+        ARCHITECTURE,
+        "NemotronH_Nano_Omni_Reasoning_V3",
+        "NemotronH_Super_Omni_Reasoning_V3",
+    ),
+    read_config=lambda values, strict: config_from_json(values, strict=strict),
+    write_config=config_to_json,
     place=place,
-    is_left_aside=lambda name: bool(_LEFT_ASIDE.search(name) or _LAYER_SCALE.search(name)),
     disk_name=disk_name,
+    is_left_aside=lambda name: bool(_LEFT_ASIDE.search(name) or _LAYER_SCALE.search(name)),
     must_be_ones=lambda name: bool(_LAYER_SCALE.search(name)),
+    may_be_absent=lambda name: name.startswith("vision_final_layernorm."),
+    respell=_respell,
+    constants=_constants,
 )

@@ -16,7 +16,7 @@ from ...data.processor_files import write_json
 from ..config import LanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
-from . import nemotron_h, nemotron_h_config, nemotron_h_omni, nemotron_h_omni_config
+from .families import family_of
 from .names import Family
 from .shards import MAX_SHARD_BYTES, write_shards
 
@@ -58,13 +58,9 @@ def save_model(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(model, VisionLanguageModel):
-        values = nemotron_h_omni_config.config_to_json(model.config)
-        family, text = nemotron_h_omni.FAMILY, model.config.text
-    else:
-        values = nemotron_h_config.config_to_json(model.config)
-        values["architectures"] = ["NemotronHForCausalLM"]
-        family, text = nemotron_h.FAMILY, model.config
+    family = family_of(model.config)
+    values = family.write_config(model.config)
+    text = (model.language_model if isinstance(model, VisionLanguageModel) else model).config
     stored = dtype or next(model.parameters()).dtype
     write_json(folder / "config.json", {**values, "dtype": str(stored).removeprefix("torch.")})
     write_shards(folder, _disk_tensors(model, family, dtype), max_shard_bytes=max_shard_bytes)
@@ -86,28 +82,9 @@ def _disk_tensors(
         if is_tied and name.endswith("lm_head.weight"):
             continue
         kept = torch.float32 if name.endswith(FLOAT32_NAMES) else dtype or tensor.dtype
-        if name.startswith("vision_final_layernorm."):
-            yield from _final_norm(name, tensor, kept)
-        elif nemotron_h.is_expert_stack(name):
-            for expert, weight in enumerate(tensor):
-                yield family.disk_name(name, expert), weight.to(kept)
-        else:
-            yield family.disk_name(name, None), tensor.to(kept)
-    if isinstance(model, VisionLanguageModel):
-        # transformers holds these as a buffer and misses them otherwise.
-        summary = torch.tensor(model.config.vision.summary_idxs, dtype=torch.int64)
-        yield "vision_model.radio_model.summary_idxs", summary
-
-
-def _final_norm(name: str, tensor: Tensor, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    """Nothing while it is the identity, which every reader assumes; else under both names.
-
-    transformers knows the bare name only, vLLM the one with a prefix.
-    """
-    identity = torch.ones_like(tensor) if name.endswith("weight") else torch.zeros_like(tensor)
-    if not torch.equal(tensor, identity):
-        yield name, tensor.to(dtype)
-        yield f"vision_projector.{name}", tensor.to(dtype)
+        for disk, value in family.spell(name, tensor):
+            yield disk, value.to(kept)
+    yield from family.constants(model.config).items()
 
 
 def _generation_config(config: LanguageConfig) -> dict[str, Any]:

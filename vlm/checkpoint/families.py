@@ -1,0 +1,43 @@
+"""The families of checkpoints, and which of them a folder or a configuration belongs to.
+
+A new family is a file with a `Family` in it and a line here.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError
+from ..config import LanguageConfig, VisionLanguageConfig
+from . import nemotron_h, nemotron_h_omni
+from .names import Family, labels
+
+# Asked in this order; the first that recognises a config.json has it.
+FAMILIES: tuple[Family, ...] = (nemotron_h_omni.FAMILY, nemotron_h.FAMILY)
+
+
+def family_of_json(values: Mapping[str, Any], path: Path) -> Family:
+    """The family of a `config.json`, which is named in the error.
+
+    Raises:
+        ConfigError: none of them recognises it.
+    """
+    for family in FAMILIES:
+        if family.recognises(values):
+            return family
+    named = ", ".join(sorted(labels(values))) or "nothing"
+    known = ", ".join(family.name for family in FAMILIES)
+    raise ConfigError(f"{path} names {named}; the known families are {known}.")
+
+
+def family_of(config: LanguageConfig | VisionLanguageConfig) -> Family:
+    """The family that a model is written as.
+
+    Raises:
+        ConfigError: `config.family` names none.
+    """
+    for family in FAMILIES:
+        if family.name == config.family:
+            return family
+    known = ", ".join(family.name for family in FAMILIES)
+    raise ConfigError(f"family is {config.family!r}; the known families are {known}.")
