@@ -18,7 +18,8 @@ from .layers.mlp import MLP
 from .layers.moe import MoEMixer
 from .layers.norm import RMSNorm
 from .ops.arena import lay_out
-from .ops.decode import LayerWeights, Step, build_step
+from .ops.decode import Step, build_step
+from .ops.decode_weights import LayerWeights
 from .ops.linear import Linear, linear
 from .packed_row import PackedRow
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ..cache import AttentionCache
 from ..config import LanguageConfig
 from ..ops.attention import causal_attention, decode_attention, packed_attention
-from ..ops.decode import AttentionWeights
+from ..ops.decode_weights import AttentionWeights
 from ..ops.linear import Linear
 from ..packed_row import PackedRow
 from .norm import RMSNorm

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..cache import MambaCache
 from ..config import LanguageConfig
 from ..ops.causal_conv import causal_conv, causal_conv_step
-from ..ops.decode import MambaWeights
+from ..ops.decode_weights import MambaWeights
 from ..ops.linear import Linear
 from ..ops.ssd import ssd_scan, ssd_step
 from ..packed_row import PackedRow

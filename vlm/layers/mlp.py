@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ..ops.decode import MlpWeights
+from ..ops.decode_weights import MlpWeights
 from ..ops.linear import Linear
 from .norm import RMSNorm
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import LanguageConfig
-from ..ops.decode import MoeWeights
+from ..ops.decode_weights import MoeWeights
 from ..ops.experts import apply_experts
 from ..ops.linear import Linear
 from ..ops.routing import Routing, route

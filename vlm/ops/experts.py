@@ -82,8 +82,6 @@ def experts_in_place(
     """
     T, K = expert_ids_TK.shape
     y = torch.empty_like(z_TL) if out_TL is None else out_TL
-    if T == 1:
-        return _one_token(z_TL, ups, downs, expert_ids_TK[0].tolist(), weights_TK, y)
     flat = expert_ids_TK.flatten()
     order = flat.argsort(stable=True)
     tokens = order // K
@@ -102,24 +100,3 @@ def experts_in_place(
     for e, start, stop in spans:
         torch.mm(hidden[start:stop], downs[e], out=out[start:stop])
     return y.zero_().index_add_(0, tokens, out)
-
-
-def _one_token(
-    z_1L: Tensor,
-    ups: Sequence[Tensor],
-    downs: Sequence[Tensor],
-    expert_ids: list[int],
-    weights_1K: Tensor,
-    y: Tensor,
-) -> Tensor:
-    """The second products add up, so that nothing is put together afterwards."""
-    hidden = z_1L.new_empty(len(expert_ids), 1, ups[0].shape[1])
-    rows = hidden.unbind()
-    for e, row in zip(expert_ids, rows, strict=True):
-        torch.mm(z_1L, ups[e], out=row)
-    hidden.relu_()
-    hidden.mul_(hidden).mul_(weights_1K.view(-1, 1, 1))
-    torch.mm(rows[0], downs[expert_ids[0]], out=y)
-    for e, row in zip(expert_ids[1:], rows[1:], strict=True):
-        y.addmm_(row, downs[e])
-    return y

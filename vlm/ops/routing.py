@@ -43,6 +43,20 @@ def choose(logits_TE: Tensor, bias_E: Tensor, routing: Routing) -> tuple[Tensor,
     return ids, weights * routing.scale
 
 
+def choose_one(
+    logits_1E: Tensor, bias_E: Tensor, routing: Routing
+) -> tuple[list[int], list[float]]:
+    """`choose` for one token, in numbers: what follows is a product an expert, by its number."""
+    scores = torch.sigmoid(logits_1E)
+    choice = scores + bias_E
+    if routing.num_groups > 1:
+        choice = _limit_groups(choice, routing)
+    ids = choice.topk(routing.experts_per_token, dim=-1, sorted=False).indices
+    weights = scores.gather(1, ids)[0].tolist()
+    scale = routing.scale / (sum(weights) + 1e-20) if routing.normalise else routing.scale
+    return ids[0].tolist(), [weight * scale for weight in weights]
+
+
 def _limit_groups(choice: Tensor, routing: Routing) -> Tensor:
     """Keep the groups whose two best experts score highest together."""
     groups = choice.unflatten(-1, (routing.num_groups, -1))
