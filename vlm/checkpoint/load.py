@@ -11,6 +11,7 @@ from ...errors import CheckpointError, ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
+from ..skeleton import skeleton
 from .families import family_of, family_of_json
 from .names import Family, Place, is_expert_stack, listed
 from .shards import ShardReader
@@ -64,9 +65,7 @@ def load_model(
     """
     config = load_config(folder, strict_config=strict_config)
     family = family_of(config)
-    with torch.device("meta"):
-        is_visual = isinstance(config, VisionLanguageConfig)
-        model = VisionLanguageModel(config) if is_visual else LanguageModel(config)
+    model = skeleton(config)
     text = model.language_model if isinstance(model, VisionLanguageModel) else model
     with ShardReader(folder) as reader:
         places = _places(reader, family)
