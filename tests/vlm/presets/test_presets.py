@@ -1,21 +1,17 @@
 """Named architectures have the sizes they are said to have; built without memory."""
 
 import pytest
-import torch
 
 from latentvlm.errors import ConfigError
 from latentvlm.vlm.config import LanguageConfig
-from latentvlm.vlm.language_model import LanguageModel
-from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.presets import preset
+from latentvlm.vlm.skeleton import skeleton
 from latentvlm.vlm.train.run import find_recipe
 from latentvlm.vlm.train.setup import model_config
 
 
 def parameters(config) -> int:
-    with torch.device("meta"):
-        build = LanguageModel if isinstance(config, LanguageConfig) else VisionLanguageModel
-        return sum(weight.numel() for weight in build(config).parameters())
+    return sum(weight.numel() for weight in skeleton(config).parameters())
 
 
 def active_parameters(config: LanguageConfig) -> int:

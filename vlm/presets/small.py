@@ -1,12 +1,9 @@
-"""Named architectures. Each is a function; a variant derives from another with `replace`."""
+"""Architectures of this project's own: for tests, for the shipped model, for measuring speed."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 
-from ..errors import ConfigError
-from ..vision_encoder.radio import RadioConfig
-from .config import LanguageConfig, VisionLanguageConfig
+from ...vision_encoder.radio import RadioConfig
+from ..config import LanguageConfig, VisionLanguageConfig
 
 
 def tiny() -> VisionLanguageConfig:
@@ -155,25 +152,3 @@ def bench_m() -> LanguageConfig:
         moe_shared_expert_intermediate_size=1024,
         moe_latent_size=256,
     )
-
-
-PRESETS: dict[str, Callable[[], VisionLanguageConfig | LanguageConfig]] = {
-    "tiny": tiny,
-    "default-cpu": default_cpu,
-    "default": default,
-    "bench-s": bench_s,
-    "bench-m": bench_m,
-}
-
-
-def preset(name: str) -> VisionLanguageConfig | LanguageConfig:
-    """The architecture of that name.
-
-    Raises:
-        ConfigError: there is none; the message has the nearest name.
-    """
-    if name in PRESETS:
-        return PRESETS[name]()
-    near = get_close_matches(name, PRESETS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(PRESETS)}."
-    raise ConfigError(f"There is no preset named {name!r}{hint}")

@@ -1,0 +1,68 @@
+"""Tensors of whole releases, counted to the last byte, and of a folder on disk."""
+
+from pathlib import Path
+
+import pytest
+
+from latentvlm.vlm.census.tensors import config_tensors, folder_tensors
+from latentvlm.vlm.checkpoint.load import load_config
+from latentvlm.vlm.presets import preset
+from latentvlm.vlm.quantize.releases import FP8, NVFP4, RELEASES, W4A16_NVFP4
+
+
+def tensors(release: str):
+    return config_tensors(preset(RELEASES[release].preset), RELEASES[release])
+
+
+def test_the_nvfp4_release_of_nano_to_the_last_byte() -> None:
+    found = tensors("nemotron-3-nano-30b-a3b-nvfp4")
+    assert len(found) == 24_147
+    assert sum(each.num_bytes for each in found) == 19_339_781_632
+
+
+def test_the_mixed_release_of_super_to_the_last_byte() -> None:
+    found = tensors("nemotron-3-super-120b-a12b-nvfp4")
+    assert len(found) == 165_860
+    assert sum(each.num_bytes for each in found) == 80_297_329_824
+    assert sum(each.name.startswith("mtp.") for each in found) == 1_040
+    # whatever the format, the parameters are those of the architecture
+    plain = sum(
+        each.num_parameters for each in config_tensors(preset("nemotron-3-super-120b-a12b"))
+    )
+    assert sum(each.num_parameters for each in found) == plain
+
+
+@pytest.mark.parametrize(("release", "counts"), [
+    ("nemotron-3-super-120b-a12b-nvfp4", {NVFP4: 40_961, FP8: 139}),
+    ("nemotron-3-nano-omni-30b-a3b-nvfp4", {NVFP4: 5_888, FP8: 98}),
+    ("nemotron-3.5-lightning-30b-a3b-nvfp4", {W4A16_NVFP4: 5_935, FP8: 46}),
+])  # fmt: skip
+def test_modules_of_each_format(release: str, counts: dict[str, int]) -> None:
+    found: dict[str, int] = {}
+    for tensor in config_tensors(preset(RELEASES[release].preset)):
+        algorithm = RELEASES[release].algorithm(tensor.name.removesuffix(".weight"))
+        if algorithm:
+            found[algorithm] = found.get(algorithm, 0) + 1
+    assert found == counts
+
+
+def test_layers_around_attention_stay_wide_in_nano() -> None:
+    release = RELEASES["nemotron-3-nano-30b-a3b-nvfp4"]
+    assert release.algorithm("backbone.layers.4.mixer.in_proj") is None
+    assert release.algorithm("backbone.layers.5.mixer.o_proj") is None
+    assert release.algorithm("backbone.layers.6.mixer.experts.127.up_proj") == NVFP4
+    assert release.algorithm("backbone.layers.7.mixer.in_proj") == NVFP4
+    assert release.algorithm("backbone.layers.7.mixer.conv1d") is None
+    assert release.algorithm("lm_head") is None
+
+
+def test_a_folder_holds_what_its_configuration_says(tiny_folder: Path) -> None:
+    disk = {each.name: each.shape for each in folder_tensors(tiny_folder)}
+    wanted = {each.name: each.shape for each in config_tensors(load_config(tiny_folder))}
+    # an identity is not written, and transformers is given a buffer it looks for
+    assert set(wanted) - set(disk) == {
+        "vision_final_layernorm.weight",
+        "vision_final_layernorm.bias",
+    }
+    assert set(disk) - set(wanted) == {"vision_model.radio_model.summary_idxs"}
+    assert all(disk[name] == wanted[name] for name in disk if name in wanted)
