@@ -26,14 +26,17 @@ if TYPE_CHECKING:
         PromptError,
     )
     from .vlm.answer import Answer, Score, Timing, Usage
+    from .vlm.answer_parts import AnswerPiece
     from .vlm.api import VLM, load
     from .vlm.sampling import GenerationConfig
+    from .vlm.tool_calls import ToolCall
 
     __version__: str
 
 # Public name -> the module that defines it.
 _HOME = {
     "Answer": ".vlm.answer",
+    "AnswerPiece": ".vlm.answer_parts",
     "BackendError": ".errors",
     "CheckpointError": ".errors",
     "ConfigError": ".errors",
@@ -47,6 +50,7 @@ _HOME = {
     "PromptError": ".errors",
     "Score": ".vlm.answer",
     "Timing": ".vlm.answer",
+    "ToolCall": ".vlm.tool_calls",
     "Usage": ".vlm.answer",
     "VLM": ".vlm.api",
     "load": ".vlm.api",
@@ -54,6 +58,7 @@ _HOME = {
 
 __all__ = [
     "Answer",
+    "AnswerPiece",
     "BackendError",
     "CheckpointError",
     "ConfigError",
@@ -67,6 +72,7 @@ __all__ = [
     "PromptError",
     "Score",
     "Timing",
+    "ToolCall",
     "Usage",
     "VLM",
     "__version__",

@@ -6,10 +6,14 @@ option per field, and hands the command the filled-in object.
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..vlm.api import VLM
@@ -88,6 +92,44 @@ class SamplingOptions:
         if "stop" in given:
             given["stop"] = tuple(given["stop"])
         return GenerationConfig(**given)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ThinkingOptions:
+    """Whether the model thinks aloud before it answers, and which tools it may call."""
+
+    think: Annotated[
+        bool | None,
+        typer.Option("--think/--no-think", help="Think aloud first (what the model does unasked)."),
+    ] = None
+    thinking_budget: Annotated[
+        int | None, typer.Option(help="Tokens after which a thought is closed.")
+    ] = None
+    low_effort: Annotated[bool, typer.Option("--low-effort", help="Think only briefly.")] = False
+    show_thinking: Annotated[
+        bool, typer.Option("--show-thinking", help="Write the thought to standard error.")
+    ] = False
+    tools: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="JSON list of the tools that the model may call."),
+    ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What was given, as keyword arguments of `VLM.ask`."""
+        return {
+            "thinking": self.think,
+            "thinking_budget": self.thinking_budget,
+            "low_effort": self.low_effort,
+            "tools": self._read_tools(),
+        }
+
+    def _read_tools(self) -> Any:
+        if self.tools is None:
+            return ()
+        try:
+            return json.loads(Path(self.tools).expanduser().read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.tools} cannot be read as JSON: {error}.") from error
 
 
 def expand_options(command: Callable[..., None]) -> Callable[..., None]:

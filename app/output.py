@@ -10,15 +10,38 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from ..vlm.answer import Answer
+    from ..vlm.answer_parts import AnswerPiece
 
 
-def show_pieces(pieces: Iterable[str]) -> None:
-    """Writes each piece of text the moment it is known, and ends the line."""
-    for piece in pieces:
-        sys.stdout.write(piece)
-        sys.stdout.flush()
+def show_parts(parts: Iterable["AnswerPiece"], *, show_thinking: bool = False) -> None:
+    """Writes each piece of text the moment it is known, and ends the line.
+
+    The thought goes to standard error, dim on a terminal, so that the output is the answer.
+    """
+    dim, plain = ("\x1b[2m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    in_thought = False
+    for part in parts:
+        is_thought = part.kind == "reasoning"
+        if is_thought and not show_thinking:
+            continue
+        if in_thought and not is_thought:
+            sys.stderr.write(plain + "\n\n")
+        elif is_thought and not in_thought:
+            sys.stderr.write(dim)
+        in_thought = is_thought
+        out = sys.stderr if is_thought else sys.stdout
+        out.write(part.text)
+        out.flush()
+    if in_thought:
+        sys.stderr.write(plain + "\n")
     sys.stdout.write("\n")
     sys.stdout.flush()
+
+
+def show_calls(answer: "Answer") -> None:
+    """A line for each tool the model asks to be called, in JSON."""
+    for call in answer.tool_calls:
+        print(json.dumps(dataclasses.asdict(call), ensure_ascii=False), flush=True)
 
 
 def show_counts(answer: "Answer") -> None:
@@ -41,6 +64,9 @@ def show_json(answer: "Answer") -> None:
 def as_values(answer: "Answer") -> dict[str, Any]:
     return {
         "text": answer.text,
+        "reasoning": answer.reasoning,
+        "reasoning_finish": answer.reasoning_finish,
+        "tool_calls": [dataclasses.asdict(call) for call in answer.tool_calls],
         "confidence": answer.confidence,
         "warnings": list(answer.warnings),
         "finish_reason": answer.finish_reason,

@@ -2,7 +2,7 @@
 
 A message is ``{"role": ..., "content": ...}``; its content is a string or a list of parts,
 ``{"type": "text", "text": ...}`` or ``{"type": "image", "image": ...}``, as in
-transformers.
+transformers. What the assistant said may also have ``reasoning_content`` and ``tool_calls``.
 """
 
 import json
@@ -14,11 +14,13 @@ from typing import Any
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 import jinja2.nodes
 import jinja2.sandbox
 
 from ..errors import CheckpointError, PromptError
 from .guard import ANSWER, Guard
+from .tool_messages import check_tool_calls
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -58,7 +60,12 @@ def _tojson(value: Any, **options: Any) -> str:
 
 
 class ChatTemplate:
-    """A Jinja chat template, compiled once, in a sandbox."""
+    """A Jinja chat template, compiled once, in a sandbox.
+
+    Attributes:
+        source: its text.
+        variables: every name that it reads and does not set itself.
+    """
 
     def __init__(self, source: str, *, variables: Mapping[str, Any] | None = None) -> None:
         """Compile ``source``; ``variables`` are the names of control tokens it may use.
@@ -74,9 +81,12 @@ class ChatTemplate:
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         try:
             self._template = environment.from_string(source)
+            names = jinja2.meta.find_undeclared_variables(environment.parse(source))
         except jinja2.TemplateError as error:
             raise CheckpointError(f"The chat template is not valid Jinja: {error}.") from error
         self._variables = dict(variables or {})
+        self.source = source
+        self.variables = frozenset(names)
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, settings: Mapping[str, Any]) -> "ChatTemplate":
@@ -141,6 +151,7 @@ def check_conversation(
     images: list[Any] = []
     question: str | None = None
     for idx, message in enumerate(messages):
+        message = _guard_assistant_extras(message, idx, guard)
         role, content = message.get("role"), message.get("content")
         if role not in ROLES:
             raise PromptError(
@@ -163,6 +174,16 @@ def check_conversation(
     if question is not None and not question.strip():
         raise PromptError("The question is empty: say what you want to know.")
     return Conversation(messages=checked, images=images)
+
+
+def _guard_assistant_extras(message: Message, idx: int, guard: Guard) -> Message:
+    """What else an assistant message holds is written by the template too."""
+    extras: dict[str, Any] = {}
+    if calls := message.get("tool_calls"):
+        extras["tool_calls"] = check_tool_calls(calls, idx)
+    if isinstance(thought := message.get("reasoning_content"), str):
+        extras["reasoning_content"] = thought
+    return {**message, **guard.nested(extras)} if extras else message
 
 
 def _check_unicode(parts: list[dict[str, Any]], idx: int) -> None:

@@ -8,7 +8,8 @@ its ids are those of the whole string.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 # Private-use characters: no template treats them as blanks and no text is made of them.
 BREAK = "\ue0f0"  # encode what stands before and after it apart
@@ -40,6 +41,21 @@ class Guard:
             broken.append("".join(pieces))
             begin += len(text)
         return broken
+
+    def nested(self, value: Any, *, is_assistant: bool = False) -> Any:
+        """A value as JSON holds them, with breaks in every text of it, keys included."""
+        if isinstance(value, str):
+            return self([value], is_assistant=is_assistant)[0]
+        if isinstance(value, Mapping):
+            return {
+                self.nested(key, is_assistant=is_assistant): self.nested(
+                    each, is_assistant=is_assistant
+                )
+                for key, each in value.items()
+            }
+        if isinstance(value, Sequence):
+            return [self.nested(each, is_assistant=is_assistant) for each in value]
+        return value
 
 
 def split_marks(rendered: str) -> list[tuple[str, bool]]:

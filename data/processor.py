@@ -18,9 +18,11 @@ from torch import Tensor
 
 from ..errors import CheckpointError, PromptError
 from .chat import ChatTemplate, Message, check_conversation
+from .chat_style import ChatStyle
 from .guard import Guard, split_marks
 from .image_transform import ImageConfig, ImageInfo, ImageTransform
 from .processor_files import read_image_config, read_json
+from .tool_messages import check_tools
 
 IGNORED_LABEL = -100
 IMAGE_TOKEN, IMAGE_START, IMAGE_END = "<image>", "<img>", "</img>"
@@ -36,6 +38,7 @@ class ModelInputs:
         image_grid_hw: int64 (pictures, 2), or None without pictures.
         visual_tokens: how many of the ids stand for pictures.
         images: what became of each picture.
+        opens_thought: whether the prompt ends inside a thought, which the answer goes on with.
         labels: int64 (tokens,), the ids of what the assistant says and -100 elsewhere;
             only in training. A label belongs to its own position, not to the one before.
     """
@@ -45,6 +48,7 @@ class ModelInputs:
     image_grid_hw: Tensor | None = None
     visual_tokens: int = 0
     images: tuple[ImageInfo, ...] = ()
+    opens_thought: bool = False
     labels: Tensor | None = None
 
 
@@ -122,16 +126,45 @@ class Processor:
             context_length=context_length,
         )
 
+    @property
+    def style(self) -> ChatStyle:
+        """What the chat template can be asked for."""
+        return ChatStyle.read(self.template)
+
     def __call__(
-        self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **options: Any
+        self,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        thinking: bool | None = None,
+        low_effort: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
+        **options: Any,
     ) -> ModelInputs:
-        """A conversation to model inputs; `options` go to the chat template.
+        """A conversation to model inputs.
+
+        Args:
+            messages: the conversation.
+            add_generation_prompt: end with what begins an answer.
+            thinking: on or off; None is what the chat template does unasked.
+            low_effort: ask for a short thought.
+            tools: what the model may call, each as its JSON description.
+            options: go to the chat template as they are.
 
         Raises:
-            PromptError: the conversation cannot be asked, or is longer than the context.
+            PromptError: the conversation cannot be asked, is longer than the context, or the
+                chat template has no place for what is asked of it.
             MediaError: a picture has an unusable form.
         """
-        return self._encode(messages, add_generation_prompt, is_training=False, options=options)
+        tools = self._guard.nested(check_tools(tools))
+        asked = self.style.options(thinking=thinking, low_effort=low_effort, tools=tools)
+        return self._encode(
+            messages,
+            add_generation_prompt,
+            is_training=False,
+            options={**options, **asked},
+            thinking=thinking,
+        )
 
     def encode_conversation(self, messages: Sequence[Message], **options: Any) -> ModelInputs:
         """A finished conversation with labels on every assistant turn, its end token included.
@@ -151,6 +184,15 @@ class Processor:
         ids = ids.tolist() if isinstance(ids, Tensor) else list(ids)
         return self.tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
 
+    def encode(self, text: str) -> list[int]:
+        """Text to ids, with nothing put before or after it."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def tag_id(self, tag: str) -> int | None:
+        """The id of a tag that is a token of its own; None where it is spelt by several."""
+        added = self.tokenizer.get_added_tokens_decoder()
+        return next((idx for idx, token in added.items() if token.content == tag), None)
+
     @property
     def image_token_id(self) -> int:
         """The id that stands for one visual token."""
@@ -163,11 +205,16 @@ class Processor:
         *,
         is_training: bool,
         options: Mapping[str, Any],
+        thinking: bool | None = None,
     ) -> ModelInputs:
+        style = self.style
         conversation = check_conversation(messages, guard=self._guard, mark_answers=is_training)
         text = self.template.render(
-            conversation.messages, add_generation_prompt=add_generation_prompt, **options
+            style.switched(conversation.messages, thinking),
+            add_generation_prompt=add_generation_prompt,
+            **options,
         )
+        opens_thought = add_generation_prompt and style.check_prompt(text, thinking)
         ids, answers = self._text_ids(text)
         packed = self.transform(conversation.images) if conversation.images else None
         counts = [info.visual_tokens for info in packed.infos] if packed else []
@@ -183,13 +230,14 @@ class Processor:
         if is_training:
             labels = input_ids.masked_fill(~torch.tensor(learnt, dtype=torch.bool), IGNORED_LABEL)
         if packed is None:
-            return ModelInputs(input_ids=input_ids, labels=labels)
+            return ModelInputs(input_ids=input_ids, labels=labels, opens_thought=opens_thought)
         return ModelInputs(
             input_ids=input_ids,
             pixel_values=packed.pixel_values,
             image_grid_hw=packed.image_grid_hw,
             visual_tokens=sum(counts),
             images=packed.infos,
+            opens_thought=opens_thought,
             labels=labels,
         )
 

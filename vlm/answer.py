@@ -3,9 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from .tool_calls import ToolCall
 
 FinishReason = Literal["stop", "length", "context", "cancelled"]
+ReasoningFinish = Literal["stop", "budget", "turn", "length", "context", "cancelled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +17,8 @@ class Usage:
 
     Attributes:
         prompt_tokens: all tokens read; `text_tokens` and `visual_tokens` add up to it.
-        answer_tokens: all tokens written, the end token included.
+        answer_tokens: all tokens written, the thought and the end token included.
+        reasoning_tokens: those of the thought, with the tag that closes it.
         image_grids: of each page the grid it was cut into, in patches (rows, columns).
     """
 
@@ -22,6 +26,7 @@ class Usage:
     text_tokens: int
     visual_tokens: int
     answer_tokens: int
+    reasoning_tokens: int = 0
     image_grids: tuple[tuple[int, int], ...] = ()
 
 
@@ -54,14 +59,20 @@ class Answer:
 
     Attributes:
         text: the answer; without its end token, and without a stop text and what follows.
+        reasoning: what the model thought before it, if it thinks aloud.
+        reasoning_finish: why the thought ended: "stop" (the model ended it), "budget" (its
+            tokens were used), "turn" (the model ended its turn inside it, so it was closed), or
+            the `finish_reason` of an answer that never got out of it; None without a thought.
+        tool_calls: the tools the model asks to be called, which `text` does not show.
         confidence: the geometric mean, in [0, 1], of the probabilities that the model itself
-            (temperature 1, no filter, no penalty) gave to the tokens it chose, its end token
-            included; 0 if it chose none. It is not calibrated: compare answers by it.
+            (temperature 1, no filter, no penalty) gave to the tokens it chose after its thought,
+            its end token included; 0 if it chose none. It is not calibrated: compare answers by
+            it.
         warnings: a sentence for each thing that makes the answer doubtful, with what to do.
         finish_reason: "stop" (the model ended, or a stop text or id came), "length"
             (max_tokens), "context" (the model's context is full) or "cancelled".
-        token_ids: what was chosen, the end token included.
-        logprobs: the log-probability of each chosen token at temperature 1.
+        token_ids: what was written, the end token included.
+        logprobs: the log-probability of each of them at temperature 1.
     """
 
     text: str
@@ -70,11 +81,23 @@ class Answer:
     usage: Usage = field(repr=False)
     timing: Timing = field(repr=False)
     finish_reason: FinishReason = "stop"
+    reasoning: str = field(default="", repr=False)
+    reasoning_finish: ReasoningFinish | None = field(default=None, repr=False)
+    tool_calls: tuple[ToolCall, ...] = ()
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     logprobs: tuple[float, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         return self.text
+
+    def as_message(self) -> dict[str, Any]:
+        """The turn of the assistant, for a conversation that goes on."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.reasoning:
+            message["reasoning_content"] = self.reasoning
+        if self.tool_calls:
+            message["tool_calls"] = [call.as_message() for call in self.tool_calls]
+        return message
 
 
 @dataclass(frozen=True, kw_only=True)

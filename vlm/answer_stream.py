@@ -1,21 +1,25 @@
 """An answer as it is written: pieces of text first, the `Answer` at the end."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ..errors import InputError
-from .answer import Answer, Timing, Usage, confidence_of
+from .answer import Answer, ReasoningFinish, Timing, Usage, confidence_of
+from .answer_parts import AnswerPiece
 from .generate import Generation
 from .limits import ModelLimits, confidence_warnings
-from .text_stream import StopFinder, TokenDecoder
+from .reasoning import ThoughtSteer
+from .text_stream import StopFinder
 
 
 class AnswerStream(Iterator[str]):
     """Iterate it for pieces of text, which joined are `answer.text`; nothing runs ahead.
 
+    `parts()` gives the pieces of the thought as well, which are `answer.reasoning`.
+
     Args:
         generation: not yet started.
-        decode: ids to text.
+        steer: what `generation` shows its tokens to.
         limits: what the model was trained for.
         warnings: what is already known to be doubtful.
         begin: when the question was asked, by `time.perf_counter`; now its inputs are ready.
@@ -25,13 +29,13 @@ class AnswerStream(Iterator[str]):
         self,
         generation: Generation,
         *,
-        decode: Callable[[Sequence[int]], str],
+        steer: ThoughtSteer,
         limits: ModelLimits,
         warnings: Sequence[str],
         begin: float,
     ) -> None:
         self._generation = generation
-        self._decode = decode
+        self._steer = steer
         self._limits = limits
         self._warnings = tuple(warnings)
         self._media_s = time.perf_counter() - begin
@@ -39,7 +43,14 @@ class AnswerStream(Iterator[str]):
         self._pieces = self._run()
 
     def __next__(self) -> str:
-        return next(self._pieces)
+        for piece in self._pieces:
+            if piece.kind == "text":
+                return piece.text
+        raise StopIteration
+
+    def parts(self) -> Iterator[AnswerPiece]:
+        """Pieces of the thought and of the answer, in the order in which they are written."""
+        return self._pieces
 
     @property
     def answer(self) -> Answer:
@@ -58,43 +69,54 @@ class AnswerStream(Iterator[str]):
             pass
         return self.answer
 
-    def _run(self) -> Iterator[str]:
-        generation = self._generation
-        decoder, finder = TokenDecoder(self._decode), StopFinder(generation.config.stop)
-        shown: list[str] = []
-        for choice in generation:
-            piece = finder.feed(decoder.feed(choice.id))
+    def _run(self) -> Iterator[AnswerPiece]:
+        generation, reader = self._generation, self._steer.reader
+        finder = StopFinder(generation.config.stop)
+        shown: dict[str, list[str]] = {"reasoning": [], "text": []}
+
+        def pieces() -> Iterator[AnswerPiece]:
+            for piece in reader.take():
+                text = finder.feed(piece.text) if piece.kind == "text" else piece.text
+                if text:
+                    shown[piece.kind].append(text)
+                    yield AnswerPiece(piece.kind, text)
+
+        for _ in generation:
+            yield from pieces()
             if finder.is_found:
                 generation.finish_reason = "stop"
-            if piece:
-                shown.append(piece)
-                yield piece
-            if finder.is_found:
                 break
-        if not finder.is_found:
-            piece = finder.feed(decoder.finish())
-            piece += finder.finish()
-            if piece:
-                shown.append(piece)
-                yield piece
-        self._answer = self._finished("".join(shown))
+        else:
+            reader.finish()
+            yield from pieces()
+            if finder.is_found:
+                generation.finish_reason = "stop"
+            if rest := finder.finish():
+                shown["text"].append(rest)
+                yield AnswerPiece("text", rest)
+        self._answer = self._finished("".join(shown["text"]), "".join(shown["reasoning"]))
 
-    def _finished(self, text: str) -> Answer:
+    def _finished(self, text: str, reasoning: str) -> Answer:
         generation, inputs = self._generation, self._generation.inputs
+        reader = self._steer.reader
         logprobs = tuple(choice.logprob for choice in generation.choices)
         num_prompt, num_answer = inputs.input_ids.shape[0], len(logprobs)
-        confidence = confidence_of(logprobs)
+        confidence = confidence_of(logprobs[reader.answer_begin :])
         first_s = self._media_s + generation.encode_s + generation.prefill_s
         decode_s = generation.decode_s
         return Answer(
             text=text,
             confidence=confidence,
-            warnings=(*self._warnings, *self._end_warnings(confidence)),
+            reasoning=reasoning,
+            reasoning_finish=self._reasoning_finish(),
+            tool_calls=tuple(reader.calls),
+            warnings=(*self._warnings, *reader.warnings, *self._end_warnings(text, confidence)),
             usage=Usage(
                 prompt_tokens=num_prompt,
                 text_tokens=num_prompt - inputs.visual_tokens,
                 visual_tokens=inputs.visual_tokens,
                 answer_tokens=num_answer,
+                reasoning_tokens=reader.num_thought_tokens,
                 image_grids=tuple(info.grid for info in inputs.images),
             ),
             timing=Timing(
@@ -111,16 +133,36 @@ class AnswerStream(Iterator[str]):
             logprobs=logprobs,
         )
 
-    def _end_warnings(self, confidence: float) -> list[str]:
-        generation = self._generation
+    def _reasoning_finish(self) -> ReasoningFinish | None:
+        if not self._steer.reader.has_thought:
+            return None
+        if self._steer.in_thought:
+            return self._generation.finish_reason
+        return self._steer.closed_by or "stop"
+
+    def _end_warnings(self, text: str, confidence: float) -> list[str]:
+        generation, steer = self._generation, self._steer
+        what = "The answer was cut off" + (" inside its thought" if steer.in_thought else "")
+        shorter = "a thinking_budget" if steer.in_thought else ""
         if generation.finish_reason == "length":
-            most = generation.config.max_tokens
-            return [f"The answer was cut off after {most} tokens; raise max_tokens."]
+            way_out = f"raise max_tokens{' or give ' if shorter else ''}{shorter}"
+            return [f"{what} after {generation.config.max_tokens} tokens; {way_out}."]
         if generation.finish_reason == "context":
+            way_out = f"give {shorter}{' or ' if shorter else ''}fewer pages"
             return [
-                f"The answer was cut off as the context of {generation.context_length} tokens is "
-                "full; give fewer pages."
+                f"{what} as the context of {generation.context_length} tokens is full; {way_out}."
             ]
         if generation.finish_reason == "cancelled":
             return []
-        return confidence_warnings(self._limits, confidence)
+        found = []
+        if steer.closed_by == "turn":
+            found.append(
+                "The model ended its turn inside its thought, which was closed for it; check the "
+                "answer."
+            )
+        if steer.is_wanted and not steer.reader.has_thought:
+            found.append("The model did not think, although it was asked to; give thinking=True.")
+        if steer.reader.has_thought and not text and not steer.reader.calls:
+            found.append("The model thought but gave no answer; ask again, or without thinking.")
+            return found
+        return [*found, *confidence_warnings(self._limits, confidence)]

@@ -4,9 +4,9 @@ ask -> open pages -> processor -> vision tower -> prefill -> tokens -> Answer
 """
 
 import os
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,17 +15,19 @@ from ..data.chat import Message
 from ..data.media.open import MediaSource
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
-from ..errors import CheckpointError, ConfigError, InputError, PromptError
+from ..errors import CheckpointError
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
+from .asking import Request, open_pages, start_answer
 from .checkpoint import load_model
-from .conversation import OpenedConversation, open_conversation, question_message
+from .conversation import question_message
 from .device import choose_device, choose_dtype
-from .generate import Generation, never
+from .generate import never
 from .language_model import LanguageModel
-from .limits import ModelLimits, page_warnings, question_warnings
+from .limits import ModelLimits
 from .loading import read_end_ids, read_processor, read_stored_dtype, widen_tower
 from .prompt import Model, hidden_states, inputs_on_device, language_model
+from .reasoning import Thinking
 from .sampling import GenerationConfig
 from .score import score_answer
 
@@ -131,6 +133,10 @@ class VLM:
         pages: PageChoice = None,
         dpi: float | None = None,
         generation: GenerationConfig | None = None,
+        thinking: bool | None = None,
+        thinking_budget: int | None = None,
+        low_effort: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer a question about pages, or about nothing but itself.
@@ -141,10 +147,16 @@ class VLM:
             pages: which pages of each document, such as "1-3,7" or [1, 2]; None is all.
             dpi: at which PDF pages are drawn; None is 96.
             generation: how the answer is written; None is greedy, at most 256 tokens.
+            thinking: whether the model thinks aloud first; None is what it does unasked.
+            thinking_budget: tokens after which its thought is closed, at the end of a sentence.
+            low_effort: ask for a short thought, of a model that was taught to.
+            tools: what it may call, each as `{"type": "function", "function": {"name": ...,
+                "description": ..., "parameters": JSON schema}}`.
             is_cancelled: asked before every token; `threading.Event().is_set`, for example.
 
         Raises:
-            PromptError: the question is empty, or longer than the context with its pages.
+            PromptError: the question is empty, or longer than the context with its pages, or
+                the model cannot do what is asked of it.
             MediaError: a page cannot be read.
             CheckpointError: the model's folder has no tokenizer.
         """
@@ -154,6 +166,10 @@ class VLM:
             pages=pages,
             dpi=dpi,
             generation=generation,
+            thinking=thinking,
+            thinking_budget=thinking_budget,
+            low_effort=low_effort,
+            tools=tools,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -164,15 +180,27 @@ class VLM:
         pages: PageChoice = None,
         dpi: float | None = None,
         generation: GenerationConfig | None = None,
+        thinking: bool | None = None,
+        thinking_budget: int | None = None,
+        low_effort: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `ask`, but pieces of text as they are written; at the end, `.answer` is there.
 
         The pages are opened before this returns, so bad input is known at once.
         """
-        begin = time.perf_counter()
-        messages = [question_message(question, media)]
-        return self._stream(messages, pages, dpi, generation, is_cancelled, begin)
+        return self.stream_chat(
+            [question_message(question, media)],
+            pages=pages,
+            dpi=dpi,
+            generation=generation,
+            thinking=thinking,
+            thinking_budget=thinking_budget,
+            low_effort=low_effort,
+            tools=tools,
+            is_cancelled=is_cancelled,
+        )
 
     def chat(
         self,
@@ -181,6 +209,10 @@ class VLM:
         pages: PageChoice = None,
         dpi: float | None = None,
         generation: GenerationConfig | None = None,
+        thinking: bool | None = None,
+        thinking_budget: int | None = None,
+        low_effort: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer the last message of a conversation.
@@ -189,13 +221,24 @@ class VLM:
             messages: `{"role": "user", "content": ...}`; a content is a text, or a list of
                 `{"type": "text", "text": ...}` and `{"type": "image", "image": source}`, where
                 source is whatever `ask` takes. An image part may have its own `pages` and `dpi`.
-            pages, dpi, generation, is_cancelled: as in `ask`.
+                `Answer.as_message()` is the turn of the assistant; the result of a tool that it
+                called is a message of the role "tool".
+            pages, dpi, generation, thinking, thinking_budget, low_effort, tools, is_cancelled:
+                as in `ask`.
 
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.
         """
         return self.stream_chat(
-            messages, pages=pages, dpi=dpi, generation=generation, is_cancelled=is_cancelled
+            messages,
+            pages=pages,
+            dpi=dpi,
+            generation=generation,
+            thinking=thinking,
+            thinking_budget=thinking_budget,
+            low_effort=low_effort,
+            tools=tools,
+            is_cancelled=is_cancelled,
         ).read()
 
     def stream_chat(
@@ -205,11 +248,30 @@ class VLM:
         pages: PageChoice = None,
         dpi: float | None = None,
         generation: GenerationConfig | None = None,
+        thinking: bool | None = None,
+        thinking_budget: int | None = None,
+        low_effort: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
-        begin = time.perf_counter()
-        return self._stream(messages, pages, dpi, generation, is_cancelled, begin)
+        request = Request(
+            messages=messages,
+            pages=pages,
+            dpi=dpi,
+            generation=generation,
+            thinking=Thinking(is_on=thinking, budget=thinking_budget, low_effort=low_effort),
+            tools=tools,
+            is_cancelled=is_cancelled,
+        )
+        return start_answer(
+            self.model,
+            self.processor,
+            request,
+            limits=self.limits,
+            end_ids=self.end_ids,
+            context_length=self.context_length,
+        )
 
     @torch.inference_mode()
     def logits(
@@ -251,52 +313,6 @@ class VLM:
             PromptError, MediaError, CheckpointError: as in `ask`.
         """
         processor = self.processor
-        opened = self._open([question_message(prompt, media)], pages, dpi)
+        messages = [question_message(prompt, media)]
+        opened = open_pages(self.model, messages, pages=pages, dpi=dpi)
         return score_answer(self.model, processor, opened.messages, answer)
-
-    def _open(
-        self, messages: Sequence[Message], pages: PageChoice, dpi: float | None
-    ) -> OpenedConversation:
-        opened = open_conversation(messages, pages=pages, dpi=dpi)
-        if opened.pages and isinstance(self.model, LanguageModel):
-            raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-        return opened
-
-    def _stream(
-        self,
-        messages: Sequence[Message],
-        pages: PageChoice,
-        dpi: float | None,
-        config: GenerationConfig | None,
-        is_cancelled: Callable[[], bool],
-        begin: float,
-    ) -> AnswerStream:
-        if config is not None and not isinstance(config, GenerationConfig):
-            raise ConfigError(
-                f"generation is a {type(config).__name__}; give latentvlm.GenerationConfig(...)."
-            )
-        processor = self.processor
-        opened = self._open(messages, pages, dpi)
-        inputs = processor(opened.messages)
-        last = opened.messages[-1]["role"]
-        if last in ("assistant", "system"):
-            raise PromptError(f"The last message is of the {last}; end with the user's question.")
-        generation = Generation(
-            self.model,
-            inputs,
-            config or GenerationConfig(),
-            end_ids=self.end_ids,
-            context_length=self.context_length,
-            is_cancelled=is_cancelled,
-        )
-        warnings = [
-            *page_warnings(self.limits, opened.pages, inputs.images, dpi=dpi),
-            *question_warnings(self.limits, opened.question),
-        ]
-        return AnswerStream(
-            generation,
-            decode=processor.decode,
-            limits=self.limits,
-            warnings=warnings,
-            begin=begin,
-        )

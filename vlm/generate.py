@@ -13,6 +13,7 @@ from ..data.processor import ModelInputs
 from .answer import FinishReason
 from .cache import Cache
 from .prompt import Model, embed, inputs_on_device, language_model, room_for_answer, vocab_size
+from .reasoning import ThoughtSteer
 from .sampling import Choice, GenerationConfig, Sampler
 
 # Long enough for large products, short enough that a block's activations stay small.
@@ -46,6 +47,7 @@ class Generation:
         end_ids: Collection[int] = (),
         context_length: int | None = None,
         is_cancelled: Callable[[], bool] = never,
+        steer: ThoughtSteer | None = None,
     ) -> None:
         """Check the prompt; nothing runs before the first token is asked for.
 
@@ -54,6 +56,7 @@ class Generation:
             end_ids: tokens that end an answer, besides `config.stop_ids`.
             context_length: tokens that prompt and answer may have together.
             is_cancelled: asked before every block of the prompt and before every token.
+            steer: shown every token that is given out; it may decide what comes next.
 
         Raises:
             PromptError: the prompt is empty or leaves no room for an answer.
@@ -62,7 +65,9 @@ class Generation:
         self._model = model
         self.config = config
         self.context_length = context_length
+        self._own_end_ids = frozenset(end_ids)
         self._end_ids = frozenset([*end_ids, *config.stop_ids])
+        self._steer = steer
         self._is_cancelled = is_cancelled
         self.inputs = inputs_on_device(model, inputs)
         self._room = room_for_answer(inputs, config, context_length)
@@ -79,16 +84,18 @@ class Generation:
             if logits_V is None or self._is_cancelled():
                 self.finish_reason = "cancelled"
                 return
-            choice = self._sampler(logits_V)
+            choice, is_end = self._choose(logits_V)
             self.choices.append(choice)
             now = time.perf_counter()
             if step == 0:
                 self.prefill_s = now - begin - self.encode_s
             else:
                 self.decode_s += now - begin
-            if choice.id in self._end_ids:
+            if is_end:
                 self.finish_reason = "stop"
                 return
+            if self._steer is not None:
+                self._steer.accept(choice.id)
             if step == self._room - 1:
                 is_short = self._room < self.config.max_tokens
                 self.finish_reason = "context" if is_short else "length"
@@ -98,6 +105,22 @@ class Generation:
             # What the caller did with the token is not counted as decoding.
             begin = time.perf_counter()
             logits_V = self._step(choice.id)
+
+    def _choose(self, logits_V: Tensor) -> tuple[Choice, bool]:
+        """The next token, and whether it ends the answer."""
+        steer = self._steer
+        forced = steer.forced() if steer is not None else None
+        if forced is not None:
+            return self._sampler.force(logits_V, forced), False
+        choice = self._sampler(logits_V)
+        if steer is None or not steer.in_thought:
+            return choice, choice.id in self._end_ids
+        if choice.id in self._own_end_ids:
+            steer.close("turn")
+            forced = steer.forced()
+            assert forced is not None
+            choice = self._sampler.force(logits_V, forced)
+        return choice, False
 
     @torch.inference_mode()
     def _read_prompt(self) -> Tensor | None:

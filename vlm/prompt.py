@@ -64,6 +64,7 @@ def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
         image_grid_hw=None if grids is None else grids.to(device),
         visual_tokens=inputs.visual_tokens,
         images=inputs.images,
+        opens_thought=inputs.opens_thought,
     )
 
 

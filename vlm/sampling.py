@@ -18,15 +18,18 @@ class GenerationConfig:
     """How an answer is written and when it ends.
 
     Attributes:
-        max_tokens: longest answer in tokens, its end token included.
+        max_tokens: longest answer in tokens, its thought and its end token included.
         temperature: 0 always takes the likeliest token; otherwise logits are divided by it.
         top_p: draw from the likeliest tokens that together have this probability (1: all).
         top_k: draw from this many of the likeliest tokens (0: all).
         min_p: leave out tokens below this share of the likeliest one's probability.
         repetition_penalty: above 1, tokens of the prompt and the answer become less likely.
         seed: the same seed draws the same answer; None draws a new one each time.
-        stop: texts that end the answer; what stands before the first one is returned.
+        stop: texts that end the answer; what stands before the first one is returned. They are
+            not looked for in a thought, nor are `stop_ids`.
         stop_ids: tokens that end the answer, besides the model's own.
+        thinking_grace: how many tokens beyond its budget a thought may have to end its sentence;
+            None is a tenth of the budget.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -41,6 +44,7 @@ class GenerationConfig:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_ids: tuple[int, ...] = ()
+    thinking_grace: int | None = None
 
     def __post_init__(self) -> None:
         # A lone text or id is taken as one, never as its letters.
@@ -64,6 +68,9 @@ class GenerationConfig:
         _check("stop", self.stop, is_text, "texts that are not empty")
         is_ids = all(_is_whole(idx, 0) for idx in self.stop_ids)
         _check("stop_ids", self.stop_ids, is_ids, "token ids")
+        grace = self.thinking_grace
+        is_grace = grace is None or _is_whole(grace, 0)
+        _check("thinking_grace", grace, is_grace, "a whole number from 0, or None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,20 @@ class Sampler:
         if self._seen_mask is not None:
             self._seen_mask[idx] = True
         return Choice(idx, logprob)
+
+    @torch.inference_mode()
+    def force(self, logits_V: Tensor, idx: int) -> Choice:
+        """A token that was decided otherwise, with what the model thinks of it.
+
+        Raises:
+            BackendError: the logits are not finite.
+        """
+        logprob = float(logits_V[idx] - logits_V.logsumexp(-1))
+        if not math.isfinite(logprob):
+            raise _not_finite()
+        if self._seen_mask is not None:
+            self._seen_mask[idx] = True
+        return Choice(idx, min(logprob, 0.0))
 
 
 def choose(

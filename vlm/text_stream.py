@@ -64,7 +64,7 @@ class StopFinder:
             self.is_found = True
             self._held = ""
             return text[: min(found)[1]]
-        num_held = max(_overlap(text, stop) for stop in self._stops)
+        num_held = max(overlap(text, stop) for stop in self._stops)
         self._held = text[len(text) - num_held :]
         return text[: len(text) - num_held]
 
@@ -74,7 +74,7 @@ class StopFinder:
         return held
 
 
-def _overlap(text: str, stop: str) -> int:
+def overlap(text: str, stop: str) -> int:
     """How many characters at the end of `text` begin `stop`."""
     longest = min(len(text), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)

@@ -5,8 +5,14 @@ from typing import Annotated
 
 import typer
 
-from ..options import MediaOptions, ModelOptions, SamplingOptions, expand_options
-from ..output import show_counts, show_json, show_pieces
+from ..options import (
+    MediaOptions,
+    ModelOptions,
+    SamplingOptions,
+    ThinkingOptions,
+    expand_options,
+)
+from ..output import show_calls, show_counts, show_json, show_parts
 
 
 @expand_options
@@ -18,6 +24,7 @@ def ask(
     media: MediaOptions,
     model: ModelOptions,
     sampling: SamplingOptions,
+    thinking: ThinkingOptions,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
@@ -29,11 +36,16 @@ def ask(
     # os.path, since Path.is_file raises for a text too long to be a name.
     if os.path.isfile(question):
         raise typer.BadParameter(f"The question comes last, and {question!r} is a file.")
-    generation, arguments = sampling.generation(), media.arguments()
+    arguments = {
+        "generation": sampling.generation(),
+        **media.arguments(),
+        **thinking.arguments(),
+    }
     vlm = model.load()
     if json:
-        show_json(vlm.ask(question, *files, generation=generation, **arguments))
+        show_json(vlm.ask(question, *files, **arguments))
         return
-    stream = vlm.stream(question, *files, generation=generation, **arguments)
-    show_pieces(stream)
+    stream = vlm.stream(question, *files, **arguments)
+    show_parts(stream.parts(), show_thinking=thinking.show_thinking)
+    show_calls(stream.answer)
     show_counts(stream.answer)

@@ -6,8 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from ...errors import LatentVLMError
-from ..options import MediaOptions, ModelOptions, SamplingOptions, expand_options
-from ..output import show_counts, show_json, show_pieces
+from ..options import (
+    MediaOptions,
+    ModelOptions,
+    SamplingOptions,
+    ThinkingOptions,
+    expand_options,
+)
+from ..output import show_calls, show_counts, show_json, show_parts
 
 
 @expand_options
@@ -16,12 +22,17 @@ def chat(
     media: MediaOptions,
     model: ModelOptions,
     sampling: SamplingOptions,
+    thinking: ThinkingOptions,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each answer.")
     ] = False,
 ) -> None:
     """Talk about pictures or PDF pages; an empty line or end of input ends it."""
-    generation, arguments = sampling.generation(), media.arguments()
+    arguments = {
+        "generation": sampling.generation(),
+        **media.arguments(),
+        **thinking.arguments(),
+    }
     vlm = model.load()
     pages: list[dict[str, Any]] = [{"type": "image", "image": file} for file in files]
     turns: list[dict[str, Any]] = []
@@ -30,18 +41,19 @@ def chat(
         # The pages belong to the first question; later ones refer back to them.
         turn = {"role": "user", "content": [text] if turns else [*pages, text]}
         try:
-            stream = vlm.stream_chat([*turns, turn], generation=generation, **arguments)
+            stream = vlm.stream_chat([*turns, turn], **arguments)
             if json:
                 show_json(stream.read())
             else:
-                show_pieces(stream)
+                show_parts(stream.parts(), show_thinking=thinking.show_thinking)
+                show_calls(stream.answer)
                 show_counts(stream.answer)
         except LatentVLMError as error:
             if not turns:
                 raise
             print(f"error: {error}", file=sys.stderr)
             continue
-        turns += [turn, {"role": "assistant", "content": stream.answer.text}]
+        turns += [turn, stream.answer.as_message()]
 
 
 def read_question() -> str:

@@ -1,0 +1,125 @@
+"""From a question to the stream that answers it: what `VLM` does behind each of its verbs."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..data.chat import Message
+from ..data.chat_style import ChatStyle
+from ..data.media.page_range import PageChoice
+from ..data.processor import Processor
+from ..errors import ConfigError, InputError, PromptError
+from .answer_parts import AnswerReader
+from .answer_stream import AnswerStream
+from .conversation import OpenedConversation, open_conversation
+from .generate import Generation
+from .language_model import LanguageModel
+from .limits import ModelLimits, page_warnings, question_warnings
+from .markup import Markup
+from .prompt import Model
+from .reasoning import Thinking, ThoughtSteer
+from .sampling import GenerationConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked, and how; `begin` is when, by `time.perf_counter`."""
+
+    messages: Sequence[Message]
+    pages: PageChoice
+    dpi: float | None
+    generation: GenerationConfig | None
+    thinking: Thinking
+    tools: Sequence[Mapping[str, Any]]
+    is_cancelled: Callable[[], bool]
+    begin: float = field(default_factory=time.perf_counter)
+
+
+def open_pages(
+    model: Model, messages: Sequence[Message], *, pages: PageChoice, dpi: float | None
+) -> OpenedConversation:
+    """The messages with their pages, for a model that can see them.
+
+    Raises:
+        PromptError, MediaError: as `open_conversation`.
+        InputError: a picture comes to a model of text.
+    """
+    opened = open_conversation(messages, pages=pages, dpi=dpi)
+    if opened.pages and isinstance(model, LanguageModel):
+        raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
+    return opened
+
+
+def start_answer(
+    model: Model,
+    processor: Processor,
+    request: Request,
+    *,
+    limits: ModelLimits,
+    end_ids: Collection[int],
+    context_length: int | None,
+) -> AnswerStream:
+    """The stream of an answer that is not yet begun.
+
+    Raises:
+        PromptError, MediaError, ConfigError: something in the request cannot be.
+    """
+    config, thinking = request.generation or GenerationConfig(), request.thinking
+    if not isinstance(config, GenerationConfig):
+        raise ConfigError(
+            f"generation is a {type(config).__name__}; give latentvlm.GenerationConfig(...)."
+        )
+    style = processor.style
+    opened = open_pages(model, request.messages, pages=request.pages, dpi=request.dpi)
+    inputs = processor(
+        opened.messages,
+        thinking=thinking.is_on,
+        low_effort=thinking.low_effort,
+        tools=request.tools,
+    )
+    if thinking.budget is not None:
+        style.check_thinks()
+    last = opened.messages[-1]["role"]
+    if last in ("assistant", "system"):
+        raise PromptError(f"The last message is of the {last}; end with the user's question.")
+    markup = find_markup(processor, style, request.tools)
+    steer = ThoughtSteer(
+        AnswerReader(processor.decode, markup, opens_thought=inputs.opens_thought),
+        encode=processor.encode,
+        tags=style.thought,
+        close_id=processor.tag_id(style.thought.close) if style.thought else None,
+        budget=thinking.budget,
+        grace=thinking.grace(config),
+        is_wanted=thinking.is_wanted,
+    )
+    generation = Generation(
+        model,
+        inputs,
+        config,
+        end_ids=end_ids,
+        context_length=context_length,
+        is_cancelled=request.is_cancelled,
+        steer=steer,
+    )
+    warnings = [
+        *page_warnings(limits, opened.pages, inputs.images, dpi=request.dpi),
+        *question_warnings(limits, opened.question),
+    ]
+    if request.tools and not style.calls:
+        warnings.append(
+            "The chat template does not say how tools are called, so calls stay in the text."
+        )
+    return AnswerStream(
+        generation, steer=steer, limits=limits, warnings=warnings, begin=request.begin
+    )
+
+
+def find_markup(
+    processor: Processor, style: ChatStyle, tools: Sequence[Mapping[str, Any]]
+) -> Markup:
+    """The tags of one answer: around a thought if there can be one, around calls if tools are."""
+    calls = style.calls if tools else ()
+    tags = Markup(thought=style.thought, calls=calls).tags
+    ids = {idx: tag for tag in tags if (idx := processor.tag_id(tag)) is not None}
+    return Markup(thought=style.thought, calls=calls, tag_ids=ids, tools=tools)
