@@ -167,7 +167,7 @@ class _Scan(torch.autograd.Function):
             if keeps:
                 kept.append(finals[s].clone())
             _, states = _block_states(u_TC[at], dt_TC[at], A_CN, B_TN[at], finals[s])
-            # the states on the right: a product with one column is four times slower than with a row
+            # the states on the right: a product with one column is four times slower
             torch.matmul(C_TN[at, None], states.mT, out=y[at, None])
             finals[s] = states[-1]
         if keeps:
