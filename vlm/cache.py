@@ -1,6 +1,6 @@
 """What a set of sequences carries from one call to the next.
 
-Attention layers keep keys and values, Mamba-2 layers the last inputs of the convolution
+Attention layers keep keys and values, Mamba layers the last inputs of the convolution
 and the state of the scan (float32 unless asked otherwise). MLP and MoE layers keep nothing.
 """
 
@@ -66,7 +66,7 @@ class AttentionCache:
 class MambaCache:
     """Convolution inputs `(num_seqs, kernel - 1, channels)` and the scan's state.
 
-    The state is `(num_seqs, heads, head_dim, state_size)`.
+    The state is `(num_seqs, heads, head_dim, state_size)`; Mamba-1's heads have one channel.
     """
 
     conv_rows: Tensor
@@ -106,9 +106,10 @@ class Cache:
                 # zeros, for what lies behind a short sequence gets weight 0, and 0 times nan is nan
                 keys = torch.zeros(shape, device=device, dtype=dtype)
                 layers.append(AttentionCache(keys, torch.zeros_like(keys), [0] * num_seqs))
-            elif letter == "M":
+            elif letter in "Mm":
+                channels = config.mamba_conv_size if letter == "M" else config.mamba_inner_size
                 rows = torch.zeros(
-                    (num_seqs, config.conv_kernel - 1, config.mamba_conv_size),
+                    (num_seqs, config.conv_kernel - 1, channels),
                     device=device,
                     dtype=dtype,
                 )

@@ -20,11 +20,19 @@ def _check_pattern(key: str, pattern: str, letters: str) -> None:
             )
 
 
+def _check_choice(key: str, value: str, choices: list[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{key} is {value!r}; it must be {' or '.join(map(repr, choices))}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class LanguageConfig:
-    """A Nemotron-H language model: one mixer a layer, named by one letter of the pattern.
+    """A hybrid language model: one mixer a layer, named by one letter of the pattern.
 
-    Keys carry the names of the released `config.json`. `n_groups` are the B/C groups of
+    Letters: `M` Mamba-2, `m` Mamba-1, `*` attention, `-` MLP, `E` mixture of experts. A family
+    whose layers hold a mixer and then an MLP or experts, as Jamba's do, has two letters a layer.
+
+    Keys carry the names of Nemotron-H's `config.json`. `n_groups` are the B/C groups of
     Mamba-2, `n_group` the routing groups of the MoE.
 
     Raises:
@@ -34,7 +42,7 @@ class LanguageConfig:
     vocab_size: int
     hidden_size: int
     hybrid_override_pattern: str
-    # Mamba-2
+    # Mamba-2, and Mamba-1, where a head is one channel
     mamba_num_heads: int = 8
     mamba_head_dim: int = 64
     n_groups: int = 1
@@ -47,21 +55,24 @@ class LanguageConfig:
     time_step_min: float = 0.001
     time_step_max: float = 0.1
     time_step_floor: float = 1e-4
+    mamba_dt_rank: int = 0  # Mamba-1's step sizes are made from so many values
     # attention (no positional embedding)
     num_attention_heads: int = 8
     num_key_value_heads: int = 8
     head_dim: int = 64
     attention_bias: bool = False
-    # MLP and MoE (squared ReLU, no gate)
+    # MLP and MoE: "relu2" is squared ReLU without a gate, "swiglu" has a gate with SiLU
+    mlp_hidden_act: str = "relu2"
     intermediate_size: int = 0
     mlp_bias: bool = False
     n_routed_experts: int = 0
     num_experts_per_tok: int = 2
     moe_intermediate_size: int = 0
-    moe_shared_expert_intermediate_size: int = 0
+    moe_shared_expert_intermediate_size: int = 0  # no shared expert if 0
     moe_latent_size: int | None = None
     n_group: int = 1
     topk_group: int = 1
+    router_score: str = "sigmoid"  # with a selection bias; or "softmax", without one
     norm_topk_prob: bool = True
     routed_scaling_factor: float = 1.0
     # multi-token prediction
@@ -81,10 +92,17 @@ class LanguageConfig:
     extra: dict = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        _check_pattern("hybrid_override_pattern", self.hybrid_override_pattern, "M*-E")
+        _check_pattern("hybrid_override_pattern", self.hybrid_override_pattern, "Mm*-E")
         if self.num_nextn_predict_layers:
             _check_pattern("mtp_hybrid_override_pattern", self.mtp_hybrid_override_pattern, "*E")
+        _check_choice("mlp_hidden_act", self.mlp_hidden_act, ["relu2", "swiglu"])
+        _check_choice("router_score", self.router_score, ["sigmoid", "softmax"])
         letters = set(self.hybrid_override_pattern)
+        if "m" in letters and (self.mamba_head_dim != 1 or self.mamba_dt_rank < 1):
+            raise ConfigError(
+                f"Mamba-1 needs mamba_head_dim 1 and a mamba_dt_rank; they are "
+                f"{self.mamba_head_dim} and {self.mamba_dt_rank}."
+            )
         if "M" in letters and self.mamba_num_heads % self.n_groups:
             raise ConfigError(
                 f"mamba_num_heads {self.mamba_num_heads} is not a multiple of "
@@ -113,12 +131,12 @@ class LanguageConfig:
 
     @property
     def mamba_inner_size(self) -> int:
-        """Channels of the Mamba-2 gate and value: heads x head size (`expand` is not used)."""
+        """Channels of the Mamba gate and value: heads x head size (`expand` is not used)."""
         return self.mamba_num_heads * self.mamba_head_dim
 
     @property
     def mamba_conv_size(self) -> int:
-        """Channels that pass the causal convolution: value, B and C."""
+        """Channels that pass Mamba-2's causal convolution: value, B and C."""
         return self.mamba_inner_size + 2 * self.n_groups * self.ssm_state_size
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .cache import Cache
 from .config import LanguageConfig
 from .layers.attention import AttentionMixer
+from .layers.mamba1 import Mamba1Mixer
 from .layers.mamba2 import Mamba2Mixer
 from .layers.mlp import MLP
 from .layers.moe import MoEMixer
@@ -39,16 +40,23 @@ class Block(nn.Module):
         self.norm = RMSNorm(config.hidden_size, eps=config.layer_norm_epsilon)
         if letter == "M":
             self.mixer = Mamba2Mixer(config)
+        elif letter == "m":
+            self.mixer = Mamba1Mixer(config)
         elif letter == "*":
             self.mixer = AttentionMixer(config)
         elif letter == "-":
-            self.mixer = MLP(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
+            self.mixer = MLP(
+                config.hidden_size,
+                config.intermediate_size,
+                bias=config.mlp_bias,
+                act=config.mlp_hidden_act,
+            )
         else:
             self.mixer = MoEMixer(config)
 
     def forward(self, x_TD: Tensor, row: PackedRow, cache=None) -> Tensor:
         h_TD = self.norm(x_TD)
-        if self.letter in "M*":
+        if self.letter in "Mm*":
             return x_TD + self.mixer(h_TD, row, cache)
         return x_TD + self.mixer(h_TD)
 
@@ -101,7 +109,7 @@ class LanguageModel(nn.Module):
         std = self.config.initializer_range
         into_residual = std / max(1, len(self.layers)) ** 0.5
         for name, parameter in self.named_parameters():
-            if parameter.dim() < 2 or name.endswith("conv1d.weight"):
+            if parameter.dim() < 2 or name.endswith(("conv1d.weight", "A_log")):
                 continue
             residual = name.endswith(
                 ("out_proj.weight", "o_proj.weight", "down_proj.weight", "down_proj")

@@ -9,11 +9,11 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
-from . import nemotron_h, nemotron_h_omni
+from . import jamba, nemotron_h, nemotron_h_omni
 from .names import Family, labels
 
 # Asked in this order; the first that recognises a config.json has it.
-FAMILIES: tuple[Family, ...] = (nemotron_h_omni.FAMILY, nemotron_h.FAMILY)
+FAMILIES: tuple[Family, ...] = (nemotron_h_omni.FAMILY, nemotron_h.FAMILY, jamba.FAMILY)
 
 
 def family_of_json(values: Mapping[str, Any], path: Path) -> Family:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ...errors import ConfigError
+from ..config import LanguageConfig
 
 # Written by transformers into any configuration, or rewritten with every save.
 GENERIC = frozenset(
@@ -107,6 +108,35 @@ class Keys:
                 stacklevel=2,
             )
         return dict(self._values)
+
+
+def read_eos(keys: Keys) -> int | tuple[int, ...]:
+    """The end token, or several."""
+    eos = keys.take("eos_token_id")
+    return tuple(eos) if isinstance(eos, list) else 2 if eos is None else eos
+
+
+def write_eos(config: LanguageConfig) -> int | list[int] | None:
+    """The end token, or several, as JSON has them."""
+    eos = config.eos_token_id
+    return list(eos) if isinstance(eos, tuple) else eos
+
+
+def check_writable(config: LanguageConfig, *, family: str, **fixed: Any) -> None:
+    """Refuse to write what a family's format has no word for.
+
+    Args:
+        fixed: keys of `config` and the one value of each that the format stands for.
+
+    Raises:
+        ConfigError: a key has another value.
+    """
+    for key, value in fixed.items():
+        if getattr(config, key) != value:
+            raise ConfigError(
+                f"{key} is {getattr(config, key)!r}, which a checkpoint of the family {family} "
+                f"cannot say; it must be {value!r}."
+            )
 
 
 def check_unquantized(values: Mapping[str, Any]) -> None:

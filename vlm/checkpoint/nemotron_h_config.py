@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig
-from .json_keys import Keys, check_unquantized
+from .json_keys import Keys, check_unquantized, check_writable, read_eos, write_eos
 
 ARCHITECTURE = "NemotronHForCausalLM"
 MODEL_TYPE = "nemotron_h"
@@ -130,7 +130,6 @@ def config_from_json(
         raise ConfigError(f"{where} has neither hybrid_override_pattern nor layers_block_type.")
     mtp = _pattern(keys, "mtp_layers_block_type", "mtp_hybrid_override_pattern", [])
     taken = {key: keys.take(key, DEFAULTS[key], aliases=ALIASES.get(key, ())) for key in DEFAULTS}
-    eos = keys.take("eos_token_id")  # one id or several
     latent = keys.take("moe_latent_size")
     limit = keys.take("time_step_limit", (0.0, math.inf), aliases=["mamba_dt_limit"])
     if len(limit) != 2:
@@ -140,16 +139,22 @@ def config_from_json(
         hybrid_override_pattern=pattern,
         mtp_hybrid_override_pattern=mtp or "*E",
         moe_latent_size=latent or None,
-        eos_token_id=tuple(eos) if isinstance(eos, list) else 2 if eos is None else eos,
+        eos_token_id=read_eos(keys),
         time_step_limit=(float(limit[0]), _unlimited(float(limit[1]))),
         extra=keys.rest(known=UNREAD, strict=strict),
     )
 
 
 def config_to_json(config: LanguageConfig) -> dict[str, Any]:
-    """The configuration in the released style, without `architectures`."""
+    """The configuration in the released style, without `architectures`.
+
+    Raises:
+        ConfigError: the configuration has what this format cannot say.
+    """
+    check_writable(config, family=MODEL_TYPE, mlp_hidden_act="relu2", router_score="sigmoid")
+    if "m" in config.hybrid_override_pattern:
+        raise ConfigError(f"A checkpoint of the family {MODEL_TYPE} cannot hold Mamba-1 layers.")
     written = {key: getattr(config, key) for key in DEFAULTS}
-    eos = config.eos_token_id
     values: dict[str, Any] = {
         **CONSTANTS,
         **config.extra,
@@ -160,7 +165,7 @@ def config_to_json(config: LanguageConfig) -> dict[str, Any]:
         "mtp_hybrid_override_pattern": config.mtp_hybrid_override_pattern,
         "moe_latent_size": config.moe_latent_size,
         "norm_eps": config.layer_norm_epsilon,
-        "eos_token_id": list(eos) if isinstance(eos, tuple) else eos,
+        "eos_token_id": write_eos(config),
     }
     if config.time_step_limit != (0.0, math.inf):
         # JSON has no infinity; readers of this format take 1e30 for it.

@@ -21,7 +21,7 @@ from ..packed_row import PackedRow
 from .norm import GatedGroupRMSNorm, RMSNorm
 
 
-class _DepthwiseConv(nn.Module):
+class DepthwiseConv(nn.Module):
     """Holds the convolution's weight `(channels, 1, kernel)` and bias under their disk names."""
 
     def __init__(self, channels: int, kernel: int, *, bias: bool) -> None:
@@ -29,6 +29,14 @@ class _DepthwiseConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(channels, 1, kernel))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
         nn.init.uniform_(self.weight, -(kernel**-0.5), kernel**-0.5)
+
+
+@torch.no_grad()
+def reset_dt_bias(bias: Tensor, config: LanguageConfig) -> None:
+    """Inverse softplus of steps drawn log-uniformly from [time_step_min, time_step_max]."""
+    low, high = math.log(max(config.time_step_min, 1e-3)), math.log(config.time_step_max)
+    dt = torch.exp(torch.rand(bias.shape) * (high - low) + low).clamp_min(config.time_step_floor)
+    bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
 
 class Mamba2Mixer(nn.Module):
@@ -49,7 +57,7 @@ class Mamba2Mixer(nn.Module):
         self.dt_limit = None if low <= 0.0 and high == math.inf else (low, high)
 
         self.in_proj = Linear(config.hidden_size, sum(self.sizes), bias=config.use_bias)
-        self.conv1d = _DepthwiseConv(conv, config.conv_kernel, bias=config.use_conv_bias)
+        self.conv1d = DepthwiseConv(conv, config.conv_kernel, bias=config.use_conv_bias)
         self.dt_bias = nn.Parameter(torch.empty(self.num_heads))
         self.A_log = nn.Parameter(torch.log(torch.arange(1, self.num_heads + 1).float()))
         self.D = nn.Parameter(torch.ones(self.num_heads))
@@ -57,16 +65,7 @@ class Mamba2Mixer(nn.Module):
             inner, num_groups=self.num_groups, eps=config.layer_norm_epsilon
         )
         self.out_proj = Linear(inner, config.hidden_size, bias=config.use_bias)
-        self._reset_dt_bias(config)
-
-    @torch.no_grad()
-    def _reset_dt_bias(self, config: LanguageConfig) -> None:
-        """Inverse softplus of steps drawn log-uniformly from [time_step_min, time_step_max]."""
-        low, high = math.log(max(config.time_step_min, 1e-3)), math.log(config.time_step_max)
-        dt = torch.exp(torch.rand(self.num_heads) * (high - low) + low).clamp_min(
-            config.time_step_floor
-        )
-        self.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+        reset_dt_bias(self.dt_bias, config)
 
     def forward(self, x_TD: Tensor, row: PackedRow, cache: MambaCache | None = None) -> Tensor:
         gate, conv_in, dt = self.in_proj(x_TD).split(self.sizes, dim=-1)

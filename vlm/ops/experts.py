@@ -1,6 +1,8 @@
-"""The routed experts: squared-ReLU MLPs applied only to the tokens routed to them.
+"""The routed experts: MLPs applied only to the tokens routed to them.
 
     y_t = sum_k w_tk down_{e_tk}(relu(up_{e_tk} z_t)^2)
+
+or, with a gate, `silu(gate_e z_t) * up_e z_t` in place of the squared ReLU.
 
 Letters: T tokens, K experts per token, E experts, I expert width, L width in and out.
 """
@@ -8,42 +10,62 @@ Letters: T tokens, K experts per token, E experts, I expert width, L width in an
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .linear import linear
 
 
 def experts_reference(
-    z_TL: Tensor, up_EIL: Tensor, down_ELI: Tensor, expert_ids_TK: Tensor, weights_TK: Tensor
+    z_TL: Tensor,
+    up_EIL: Tensor,
+    down_ELI: Tensor,
+    expert_ids_TK: Tensor,
+    weights_TK: Tensor,
+    gate_EIL: Tensor | None = None,
 ) -> Tensor:
     """Token by token, expert by expert."""
     y = torch.zeros_like(z_TL)
     for t in range(z_TL.shape[0]):
         for e, w in zip(expert_ids_TK[t].tolist(), weights_TK[t], strict=True):
-            y[t] += w * (down_ELI[e] @ torch.relu(up_EIL[e] @ z_TL[t]).square())
+            up = up_EIL[e] @ z_TL[t]
+            hidden = up.relu().square() if gate_EIL is None else F.silu(gate_EIL[e] @ z_TL[t]) * up
+            y[t] += w * (down_ELI[e] @ hidden)
     return y
 
 
 def apply_experts(
-    z_TL: Tensor, up_EIL: Tensor, down_ELI: Tensor, expert_ids_TK: Tensor, weights_TK: Tensor
+    z_TL: Tensor,
+    up_EIL: Tensor,
+    down_ELI: Tensor,
+    expert_ids_TK: Tensor,
+    weights_TK: Tensor,
+    gate_EIL: Tensor | None = None,
 ) -> Tensor:
     """Sort token-expert pairs by expert, one product per expert that is hit, sum back.
 
     Args:
         z_TL: `(T, L)`; up_EIL `(E, I, L)`; down_ELI `(E, L, I)`.
         expert_ids_TK: int64 `(T, K)`; weights_TK: their weights, float32.
+        gate_EIL: the gates of gated experts.
 
     Returns:
         `(T, L)` in z's dtype.
     """
     if torch.is_grad_enabled() or up_EIL.dtype != z_TL.dtype or up_EIL.dtype != torch.float32:
-        return _by_expert(z_TL, up_EIL, down_ELI, expert_ids_TK, weights_TK)
+        return _by_expert(z_TL, up_EIL, down_ELI, expert_ids_TK, weights_TK, gate_EIL)
     ups, downs = up_EIL.mT.unbind(), down_ELI.mT.unbind()
-    return experts_in_place(z_TL, ups, downs, expert_ids_TK, weights_TK)
+    gates = None if gate_EIL is None else gate_EIL.mT.unbind()
+    return experts_in_place(z_TL, ups, downs, expert_ids_TK, weights_TK, gates=gates)
 
 
 def _by_expert(
-    z_TL: Tensor, up_EIL: Tensor, down_ELI: Tensor, expert_ids_TK: Tensor, weights_TK: Tensor
+    z_TL: Tensor,
+    up_EIL: Tensor,
+    down_ELI: Tensor,
+    expert_ids_TK: Tensor,
+    weights_TK: Tensor,
+    gate_EIL: Tensor | None,
 ) -> Tensor:
     """With gradients, and for any dtype."""
     T, K = expert_ids_TK.shape
@@ -52,13 +74,21 @@ def _by_expert(
     counts = torch.bincount(flat, minlength=up_EIL.shape[0]).tolist()
     if torch.is_autocast_enabled(z_TL.device.type):  # cast once, not expert by expert
         up_EIL, down_ELI = up_EIL.to(z_TL.dtype), down_ELI.to(z_TL.dtype)
+        gate_EIL = None if gate_EIL is None else gate_EIL.to(z_TL.dtype)
     # unbind and split: the gradient of an index or a slice is a zero tensor of the whole
     ups, downs, parts = up_EIL.unbind(), down_ELI.unbind(), z_TL[order // K].split(counts)
+    gates = None if gate_EIL is None else gate_EIL.unbind()
     outputs = []
-    for up, down, part in zip(ups, downs, parts, strict=True):
-        if part.shape[0]:
-            hidden = torch.relu(linear(part, up))
-            outputs.append(linear(hidden * hidden, down))
+    for e, part in enumerate(parts):
+        if not part.shape[0]:
+            continue
+        hidden = linear(part, ups[e])
+        if gates is None:
+            hidden = torch.relu(hidden)
+            hidden = hidden * hidden
+        else:
+            hidden = F.silu(linear(part, gates[e])) * hidden
+        outputs.append(linear(hidden, downs[e]))
     pairs = torch.cat(outputs)
     back = torch.empty_like(order)
     back[order] = torch.arange(T * K, device=order.device)
@@ -73,11 +103,12 @@ def experts_in_place(
     expert_ids_TK: Tensor,
     weights_TK: Tensor,
     out_TL: Tensor | None = None,
+    gates: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """Without gradients, in float32: all hidden rows in one buffer, weighted there.
 
     Args:
-        ups: `(L, I)` of each expert; downs: `(I, L)` of each expert.
+        ups: `(L, I)` of each expert; downs: `(I, L)` of each expert; gates: as ups, if any.
         out_TL: where the result goes; it may be `z_TL`, which is read before.
     """
     T, K = expert_ids_TK.shape
@@ -94,9 +125,21 @@ def experts_in_place(
             start += count
     for e, start, stop in spans:
         torch.mm(sorted_z[start:stop], ups[e], out=hidden[start:stop])
-    hidden.relu_()
-    hidden.mul_(hidden).mul_(weights_TK.flatten()[order].unsqueeze(-1))
+    gated = None
+    if gates is not None:
+        gated = torch.empty_like(hidden)
+        for e, start, stop in spans:
+            torch.mm(sorted_z[start:stop], gates[e], out=gated[start:stop])
+    _activate(hidden, gated).mul_(weights_TK.flatten()[order].unsqueeze(-1))
     out = torch.empty_like(sorted_z)
     for e, start, stop in spans:
         torch.mm(hidden[start:stop], downs[e], out=out[start:stop])
     return y.zero_().index_add_(0, tokens, out)
+
+
+def _activate(hidden: Tensor, gate: Tensor | None) -> Tensor:
+    """Squared ReLU, or the product with SiLU of the gate, in place."""
+    if gate is None:
+        hidden.relu_()
+        return hidden.mul_(hidden)
+    return hidden.mul_(F.silu(gate, inplace=True))

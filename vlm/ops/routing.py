@@ -1,6 +1,7 @@
 """Which experts a token goes to, and with what weight.
 
 Sigmoid scores; a bias joins them for selection and never for weighting (arXiv:2408.15664).
+Or softmax over all experts, without a bias.
 
 Letters: T tokens, D hidden, E experts, K experts per token.
 """
@@ -21,19 +22,22 @@ class Routing:
     groups_kept: int = 1
     normalise: bool = True
     scale: float = 1.0
+    softmax: bool = False
 
 
 def route(
-    x_TD: Tensor, weight_ED: Tensor, bias_E: Tensor, routing: Routing
+    x_TD: Tensor, weight_ED: Tensor, bias_E: Tensor | None, routing: Routing
 ) -> tuple[Tensor, Tensor]:
     """Expert ids `(T, K)` int64 and their weights `(T, K)` float32."""
     return choose(F.linear(x_TD.float(), weight_ED.float()), bias_E, routing)
 
 
-def choose(logits_TE: Tensor, bias_E: Tensor, routing: Routing) -> tuple[Tensor, Tensor]:
+def choose(logits_TE: Tensor, bias_E: Tensor | None, routing: Routing) -> tuple[Tensor, Tensor]:
     """`route` from the router's product on."""
-    scores = torch.sigmoid(logits_TE)
-    choice = scores.detach() + bias_E
+    scores = logits_TE.softmax(-1) if routing.softmax else torch.sigmoid(logits_TE)
+    choice = scores.detach()
+    if bias_E is not None:
+        choice = choice + bias_E
     if routing.num_groups > 1:
         choice = _limit_groups(choice, routing)
     ids = choice.topk(routing.experts_per_token, dim=-1, sorted=False).indices

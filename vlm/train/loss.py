@@ -52,6 +52,7 @@ def balance_experts(module: nn.Module, *, rate: float) -> float:
     for layer in module.modules():
         if isinstance(layer, MoEMixer) and layer.last_load is not None:
             load = layer.last_load.float()
-            layer.gate.e_score_correction_bias += rate * torch.sign(load.mean() - load)
+            if layer.gate.e_score_correction_bias is not None:
+                layer.gate.e_score_correction_bias += rate * torch.sign(load.mean() - load)
             worst = max(worst, float(load.max() / load.mean().clamp(min=1e-9)))
     return worst

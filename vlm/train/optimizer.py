@@ -15,7 +15,7 @@ from .muon import Muon
 from .recipe import LearningRates, OptimizerSettings
 
 # Not pulled towards zero: vectors (norms, biases, A_log, D, dt_bias) and these tables.
-NO_DECAY = ("embeddings.weight", "pos_embed", "cls_token.token")
+NO_DECAY = ("embeddings.weight", "pos_embed", "cls_token.token", "A_log")
 # Kept as it is made: transformers and vLLM apply it, and its identity keeps them in agreement.
 ALWAYS_FROZEN = "vision_final_layernorm."
 

@@ -20,12 +20,18 @@ def routing(tokens: int, picks: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("tokens", [1, 2, 8, 40])
 @pytest.mark.parametrize("picks", [1, 3, EXPERTS])
-def test_experts_are_the_loop(tokens: int, picks: int) -> None:
+@pytest.mark.parametrize("gated", [False, True], ids=["squared ReLU", "gated"])
+def test_experts_are_the_loop(tokens: int, picks: int, gated: bool) -> None:
     z, up, down = draw(tokens, WIDTH), draw(EXPERTS, INNER, WIDTH), draw(EXPERTS, WIDTH, INNER)
+    gate = draw(EXPERTS, INNER, WIDTH, seed=8) if gated else None
     ids, weights = routing(tokens, picks)
-    expected = experts_reference(z, up, down, ids, weights)
-    ours = apply_experts(z.float(), up.float(), down.float(), ids, weights.float())
+    expected = experts_reference(z, up, down, ids, weights, gate)
+    small = None if gate is None else gate.float()
+    with torch.no_grad():
+        ours = apply_experts(z.float(), up.float(), down.float(), ids, weights.float(), small)
     torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-5)
+    with_gradients = apply_experts(z, up, down, ids, weights, gate)
+    torch.testing.assert_close(with_gradients, expected)
 
 
 def test_all_tokens_to_one_expert() -> None:
@@ -38,16 +44,18 @@ def test_all_tokens_to_one_expert() -> None:
 
 
 @pytest.mark.parametrize("tokens", [1, 5])
-def test_gradients_reach_tokens_experts_and_weights(tokens: int) -> None:
+@pytest.mark.parametrize("gated", [False, True], ids=["squared ReLU", "gated"])
+def test_gradients_reach_tokens_experts_and_weights(tokens: int, gated: bool) -> None:
     z, up, down = draw(tokens, WIDTH), draw(EXPERTS, INNER, WIDTH), draw(EXPERTS, WIDTH, INNER)
+    gates = [draw(EXPERTS, INNER, WIDTH, seed=8)] if gated else []
     ids, weights = routing(tokens, 2)
-    leaves = [t.requires_grad_() for t in (z, up, down, weights)]
+    leaves = [t.requires_grad_() for t in (z, up, down, weights, *gates)]
     probe = draw(tokens, WIDTH, seed=5)
     expected = torch.autograd.grad(
-        (experts_reference(z, up, down, ids, weights) * probe).sum(), leaves
+        (experts_reference(z, up, down, ids, weights, *gates) * probe).sum(), leaves
     )
     single = [t.detach().float().requires_grad_() for t in leaves]
-    out = apply_experts(single[0], single[1], single[2], ids, single[3])
+    out = apply_experts(single[0], single[1], single[2], ids, *single[3:])
     for mine, theirs in zip(
         torch.autograd.grad((out * probe.float()).sum(), single), expected, strict=True
     ):
