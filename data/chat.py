@@ -2,7 +2,8 @@
 
 A message is ``{"role": ..., "content": ...}``; its content is a string or a list of parts,
 ``{"type": "text", "text": ...}`` or ``{"type": "image", "image": ...}``, as in
-transformers. What the assistant said may also have ``reasoning_content`` and ``tool_calls``.
+transformers, or a video given by its frames (see ``video.py``). What the assistant said may also
+have ``reasoning_content`` and ``tool_calls``.
 """
 
 import json
@@ -21,6 +22,7 @@ import jinja2.sandbox
 from ..errors import CheckpointError, PromptError
 from .guard import ANSWER, Guard
 from .tool_messages import check_tool_calls
+from .video import EXAMPLE, Video, video_of_part
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -32,12 +34,15 @@ class Conversation:
     """Checked messages, with their texts guarded and their pictures taken out.
 
     Attributes:
-        messages: what the chat template is given; parts of type image hold no picture.
+        messages: what the chat template is given; parts of type image hold no picture, and
+            parts of type video no frames.
         images: the pictures in the order in which their placeholders appear.
+        videos: likewise.
     """
 
     messages: list[dict[str, Any]]
     images: list[Any]
+    videos: list[Video]
 
 
 class _Generation(jinja2.ext.Extension):
@@ -134,7 +139,7 @@ class ChatTemplate:
 def check_conversation(
     messages: Sequence[Message], *, guard: Guard, mark_answers: bool = False
 ) -> Conversation:
-    """Check messages, take the pictures out and guard the texts.
+    """Check messages, take pictures and videos out and guard the texts.
 
     Args:
         messages: at least one; the last user message must hold some text.
@@ -144,11 +149,13 @@ def check_conversation(
     Raises:
         PromptError: no messages, an unknown role or part, an empty question, or text that is
             not valid Unicode.
+        MediaError: a video is given as a file, or without frames.
     """
     if not messages:
         raise PromptError("The conversation is empty: give at least one message.")
     checked: list[dict[str, Any]] = []
     images: list[Any] = []
+    videos: list[Video] = []
     question: str | None = None
     for idx, message in enumerate(messages):
         message = _guard_assistant_extras(message, idx, guard)
@@ -162,6 +169,7 @@ def check_conversation(
             continue
         parts = _parts(content, idx)
         images += [part["image"] for part in parts if part["type"] == "image"]
+        videos += [part["video"] for part in parts if part["type"] == "video"]
         _check_unicode(parts, idx)
         if role == "user":
             question = "".join(part["text"] for part in parts if part["type"] == "text")
@@ -173,7 +181,7 @@ def check_conversation(
         checked.append({**message, "content": form})
     if question is not None and not question.strip():
         raise PromptError("The question is empty: say what you want to know.")
-    return Conversation(messages=checked, images=images)
+    return Conversation(messages=checked, images=images, videos=videos)
 
 
 def _guard_assistant_extras(message: Message, idx: int, guard: Guard) -> Message:
@@ -210,10 +218,12 @@ def _parts(content: Any, idx: int) -> list[dict[str, Any]]:
             parts.append({"type": "text", "text": part["text"]})
         elif kind == "image" and part.get("image") is not None:
             parts.append({"type": "image", "image": part["image"]})
+        elif kind == "video":
+            parts.append({"type": "video", "video": video_of_part(part, f"Message {idx}")})
         else:
             raise PromptError(
                 f"Message {idx} holds a part that is neither {{'type': 'text', 'text': ...}} "
-                "nor {'type': 'image', 'image': ...}."
+                f"nor {{'type': 'image', 'image': ...}} nor {EXAMPLE}."
             )
     return parts
 
@@ -230,7 +240,7 @@ def _guard_parts(
         clean += [{"type": "text", "text": t} for t in guard(run, is_assistant=is_assistant)]
         run = []
         if part is not None:
-            clean.append({"type": "image"})
+            clean.append({"type": part["type"]})
     return clean
 
 

@@ -1,10 +1,11 @@
 """Messages and pictures to what the model reads; training and answering share these lines.
 
     messages -> check, guard -> chat template -> ids -> each placeholder widened to its
-    picture's visual tokens -> ModelInputs
+    picture's or video's visual tokens -> ModelInputs
 
 The files are the checkpoint's own: `tokenizer.json`, `tokenizer_config.json`, the chat
-template and `processor_config.json` (or `preprocessor_config.json`).
+template and `processor_config.json` (or `preprocessor_config.json`); they also say whether
+pictures have dynamic resolution or are cut into tiles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +22,25 @@ from .chat import ChatTemplate, Message, check_conversation
 from .chat_style import ChatStyle
 from .guard import Guard, split_marks
 from .image_transform import ImageConfig, ImageInfo, ImageTransform
-from .processor_files import read_image_config, read_json
+from .placeholders import (
+    IMAGE_END,
+    IMAGE_START,
+    IMAGE_TOKEN,
+    VIDEO_PLACE,
+    VIDEO_TOKEN,
+    ImageIds,
+    Runs,
+    image_run,
+    video_run,
+    widen,
+)
+from .processor_files import read_image_config, read_json, read_video_config
+from .tile_transform import TileConfig, TileTransform
 from .tool_messages import check_tools
+from .video import tubelet_labels
+from .video_transform import VideoConfig, VideoInfo, VideoTransform
 
 IGNORED_LABEL = -100
-IMAGE_TOKEN, IMAGE_START, IMAGE_END = "<image>", "<img>", "</img>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +50,11 @@ class ModelInputs:
     Attributes:
         input_ids: int64 (tokens,).
         pixel_values: float32 (patches, 3 * p * p), or None without pictures.
-        image_grid_hw: int64 (pictures, 2), or None without pictures.
-        visual_tokens: how many of the ids stand for pictures.
-        images: what became of each picture.
+        image_grid_hw: int64 (pictures or tiles, 2), or None without pictures.
+        pixel_values_videos: float32 (patches, frames per tubelet * 3 * p * p), or None.
+        video_grid_thw: int64 (videos, 3), tubelets, patch rows and columns, or None.
+        visual_tokens: how many of the ids stand for pictures and videos.
+        images, videos: what became of each.
         opens_thought: whether the prompt ends inside a thought, which the answer goes on with.
         labels: int64 (tokens,), the ids of what the assistant says and -100 elsewhere;
             only in training. A label belongs to its own position, not to the one before.
@@ -46,8 +63,11 @@ class ModelInputs:
     input_ids: Tensor
     pixel_values: Tensor | None = None
     image_grid_hw: Tensor | None = None
+    pixel_values_videos: Tensor | None = None
+    video_grid_thw: Tensor | None = None
     visual_tokens: int = 0
     images: tuple[ImageInfo, ...] = ()
+    videos: tuple[VideoInfo, ...] = ()
     opens_thought: bool = False
     labels: Tensor | None = None
 
@@ -60,10 +80,12 @@ class Processor:
         *,
         tokenizer: tokenizers.Tokenizer,
         template: ChatTemplate,
-        image_config: ImageConfig,
+        image_config: ImageConfig | TileConfig,
         turn_end: str,
         bos: str | None = None,
         context_length: int | None = None,
+        video_config: VideoConfig | None = None,
+        video_token_id: int | None = None,
     ) -> None:
         """Put the parts together; `from_folder` is the usual way.
 
@@ -74,6 +96,9 @@ class Processor:
             turn_end: the token that ends what the assistant says.
             bos: the token that begins a text, if the template itself may write it.
             context_length: the longest prompt in tokens; None does not check.
+            video_config: how videos are cut.
+            video_token_id: stands for one visual token of a video, and need not be in the
+                vocabulary; None for a model that sees no videos.
 
         Raises:
             CheckpointError: the tokenizer does not know `turn_end`.
@@ -82,13 +107,19 @@ class Processor:
         tokenizer.no_padding()
         self.tokenizer = tokenizer
         self.template = template
-        self.transform = ImageTransform(image_config)
+        self.transform: ImageTransform | TileTransform = (
+            TileTransform(image_config)
+            if isinstance(image_config, TileConfig)
+            else ImageTransform(image_config)
+        )
+        self.video_transform = VideoTransform(video_config or VideoConfig())
+        self.video_token_id = video_token_id
         self.context_length = context_length
         self.turn_end_id = self._id(turn_end)
         self._bos = bos
-        added = tokenizer.get_added_tokens_decoder().values()
-        self._guard = Guard(token.content for token in added)
-        self._image_ids: tuple[int, int, int] | None = None
+        controls = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+        self._guard = Guard(controls if video_token_id is None else [*controls, VIDEO_TOKEN])
+        self._image_ids: ImageIds | None = None
 
     @classmethod
     def from_folder(
@@ -97,6 +128,8 @@ class Processor:
         *,
         context_length: int | None = None,
         reads_pictures: bool = True,
+        video_token_id: int | None = None,
+        frames_per_tubelet: int = 1,
     ) -> "Processor":
         """Read a checkpoint folder's tokenizer, chat template and image settings.
 
@@ -104,6 +137,9 @@ class Processor:
             folder: a checkpoint.
             context_length: the longest prompt in tokens; None does not check.
             reads_pictures: False for a model of text alone, whose folder has no image settings.
+            video_token_id: stands for one visual token of a video; None for a model that sees
+                no videos.
+            frames_per_tubelet: frames that the model's tower takes together.
 
         Raises:
             CheckpointError: a file is missing or unreadable.
@@ -124,6 +160,12 @@ class Processor:
             turn_end=_content(settings.get("eos_token")) or "<|im_end|>",
             bos=_content(settings.get("bos_token")),
             context_length=context_length,
+            video_config=(
+                read_video_config(folder, frames_per_tubelet=frames_per_tubelet)
+                if video_token_id is not None
+                else None
+            ),
+            video_token_id=video_token_id,
         )
 
     @property
@@ -154,7 +196,7 @@ class Processor:
         Raises:
             PromptError: the conversation cannot be asked, is longer than the context, or the
                 chat template has no place for what is asked of it.
-            MediaError: a picture has an unusable form.
+            MediaError: a picture or a frame has an unusable form.
         """
         tools = self._guard.nested(check_tools(tools))
         asked = self.style.options(thinking=thinking, low_effort=low_effort, tools=tools)
@@ -196,7 +238,7 @@ class Processor:
     @property
     def image_token_id(self) -> int:
         """The id that stands for one visual token."""
-        return self._ids_of_images()[0]
+        return self._ids_of_images().token
 
     def _encode(
         self,
@@ -215,42 +257,66 @@ class Processor:
             **options,
         )
         opens_thought = add_generation_prompt and style.check_prompt(text, thinking)
-        ids, answers = self._text_ids(text)
-        packed = self.transform(conversation.images) if conversation.images else None
-        counts = [info.visual_tokens for info in packed.infos] if packed else []
+        if conversation.videos and self.video_token_id is None:
+            raise PromptError("This model sees pictures but no videos; ask about single frames.")
+        ids, answers = self._text_ids(text, has_videos=bool(conversation.videos))
+        images = self.transform(conversation.images) if conversation.images else None
+        videos = self.video_transform(conversation.videos) if conversation.videos else None
         learnt = self._learnt(ids, answers) if is_training else [False] * len(ids)
-        ids, learnt = self._widen(ids, learnt, counts)
+        image_runs = [
+            image_run(self._ids_of_images(), info.visual_tokens)
+            for info in (images.infos if images else ())
+        ]
+        video_runs = [
+            self._video_run(info, video.timestamps)
+            for info, video in zip(videos.infos if videos else (), conversation.videos, strict=True)
+        ]
+        image_place = self.tokenizer.token_to_id(IMAGE_TOKEN)
+        ids, learnt = widen(
+            ids,
+            learnt,
+            [
+                Runs("picture", image_place, image_runs),
+                Runs("video", VIDEO_PLACE, video_runs),
+            ],
+        )
+        infos = [*(images.infos if images else ()), *(videos.infos if videos else ())]
+        visual_tokens = sum(info.visual_tokens for info in infos)
         if self.context_length is not None and len(ids) > self.context_length:
             raise PromptError(
-                f"The prompt has {len(ids)} tokens ({sum(counts)} of them for pictures), but the "
+                f"The prompt has {len(ids)} tokens ({visual_tokens} of them for pictures), but the "
                 f"model's context holds {self.context_length}: shorten it or give fewer pages."
             )
         input_ids = torch.tensor(ids, dtype=torch.int64)
         labels = None
         if is_training:
             labels = input_ids.masked_fill(~torch.tensor(learnt, dtype=torch.bool), IGNORED_LABEL)
-        if packed is None:
-            return ModelInputs(input_ids=input_ids, labels=labels, opens_thought=opens_thought)
         return ModelInputs(
             input_ids=input_ids,
-            pixel_values=packed.pixel_values,
-            image_grid_hw=packed.image_grid_hw,
-            visual_tokens=sum(counts),
-            images=packed.infos,
+            pixel_values=images.pixel_values if images else None,
+            image_grid_hw=images.image_grid_hw if images else None,
+            pixel_values_videos=videos.pixel_values if videos else None,
+            video_grid_thw=videos.grid_thw if videos else None,
+            visual_tokens=visual_tokens,
+            images=images.infos if images else (),
+            videos=videos.infos if videos else (),
             opens_thought=opens_thought,
             labels=labels,
         )
 
-    def _text_ids(self, text: str) -> tuple[list[int], list[int]]:
+    def _text_ids(self, text: str, *, has_videos: bool) -> tuple[list[int], list[int]]:
         """Ids of a rendered prompt, and the positions at which answers begin."""
         ids: list[int] = []
         answers: list[int] = []
         for piece, is_answer in split_marks(text):
             if is_answer:
                 answers.append(len(ids))
-            # A tokenizer may put its own token before a text, unless the template did so.
-            is_first = not ids and not (self._bos and piece.startswith(self._bos))
-            ids += self.tokenizer.encode(piece, add_special_tokens=is_first).ids
+            for number, part in enumerate(piece.split(VIDEO_TOKEN) if has_videos else [piece]):
+                if number:
+                    ids.append(VIDEO_PLACE)
+                # A tokenizer may put its own token before a text, unless the template did so.
+                is_first = not ids and not (self._bos and part.startswith(self._bos))
+                ids += self.tokenizer.encode(part, add_special_tokens=is_first).ids
         return ids, answers
 
     def _learnt(self, ids: list[int], answers: list[int]) -> list[bool]:
@@ -263,32 +329,19 @@ class Processor:
             learnt[begin:end] = [True] * (end - begin)
         return learnt
 
-    def _widen(
-        self, ids: list[int], learnt: list[bool], counts: list[int]
-    ) -> tuple[list[int], list[bool]]:
-        """Each placeholder becomes start, one id a visual token, end."""
-        image_id = self.tokenizer.token_to_id(IMAGE_TOKEN)
-        found = ids.count(image_id) if image_id is not None else 0
-        if found != len(counts):
-            raise PromptError(
-                f"The chat template wrote {found} places for {len(counts)} pictures; "
-                "this checkpoint's template cannot show pictures in these messages."
-            )
-        if not counts:
-            return ids, learnt
-        image_id, start_id, end_id = self._ids_of_images()
-        remaining = iter(counts)
-        wide_ids: list[int] = []
-        wide_learnt: list[bool] = []
-        for idx, is_learnt in zip(ids, learnt, strict=True):
-            run = [start_id, *[image_id] * next(remaining), end_id] if idx == image_id else [idx]
-            wide_ids += run
-            wide_learnt += [is_learnt and len(run) == 1] * len(run)
-        return wide_ids, wide_learnt
+    def _video_run(self, info: VideoInfo, timestamps: Sequence[float]) -> list[int]:
+        assert self.video_token_id is not None
+        labels = tubelet_labels(timestamps, self.video_transform.tubelets.frames_per_tubelet)
+        # Each label is encoded by itself, so its ids do not depend on what stands around it.
+        encoded = [self.tokenizer.encode(each, add_special_tokens=False).ids for each in labels]
+        return video_run(
+            self._ids_of_images(), self.video_token_id, info.tokens_per_tubelet, encoded
+        )
 
-    def _ids_of_images(self) -> tuple[int, int, int]:
+    def _ids_of_images(self) -> ImageIds:
         if self._image_ids is None:
-            self._image_ids = (self._id(IMAGE_TOKEN), self._id(IMAGE_START), self._id(IMAGE_END))
+            names = (IMAGE_TOKEN, IMAGE_START, IMAGE_END)
+            self._image_ids = ImageIds(*[self._id(name) for name in names])
         return self._image_ids
 
     def _id(self, token: str) -> int:

@@ -1,18 +1,24 @@
 """The processor's files in a checkpoint folder, as transformers and vLLM expect them.
 
 `processor_config.json` holds all parts nested, `preprocessor_config.json` the image part
-alone for readers that know only that. transformers' processor of this family insists on
+alone for readers that know only that. What they leave open the model's `config.json` says:
+releases with fixed tiling describe it there. transformers' processor of this family insists on
 an audio feature extractor even for a model without audio, so one is named; nothing uses it.
 """
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from ..token_reduction.tubelets import Tubelets
 from .image_transform import ImageConfig
+from .patches import Triple
+from .tile_transform import TileConfig
 from .tokenizer import TOKENIZER_FILES
+from .video_transform import VideoConfig
 
 PROCESSOR_CLASS = "NemotronH_Omni_Reasoning_V3Processor"
 
@@ -39,26 +45,101 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def read_image_config(folder: str | Path) -> ImageConfig:
+# Looked for in config.json even where a file of the image processor lacks only these.
+_FALLBACKS = ("norm_mean", "norm_std", "min_num_patches", "max_num_patches")
+# Settings of the processor that a released config.json has, or its vision_config or `args`.
+_IN_CONFIG = (
+    *_FALLBACKS,
+    "force_image_size",
+    "patch_size",
+    "downsample_ratio",
+    "use_thumbnail",
+    "max_num_tiles",
+    "video_target_num_patches",
+    "video_maintain_aspect_ratio",
+)
+
+
+def read_image_config(folder: str | Path) -> ImageConfig | TileConfig:
     """The image settings of a folder; the nested form wins, as in transformers.
 
+    Least patches of a picture (`min_num_patches`) make its resolution dynamic; a folder that
+    names none but a size for all pictures (`force_image_size`, `max_num_tiles`) has tiles.
+
     Raises:
-        CheckpointError: neither file is there, or one is unreadable.
+        CheckpointError: no file says how pictures are prepared, or one is unreadable.
     """
-    nested, plain = (
-        Path(folder) / "processor_config.json",
-        Path(folder) / "preprocessor_config.json",
-    )
-    if nested.is_file():
-        values = read_json(nested).get("image_processor")
-        if isinstance(values, dict):
-            return ImageConfig.from_json(values)
-    if not plain.is_file():
+    given = _part(folder, "image_processor", "preprocessor_config.json")
+    model = _in_config(folder)
+    if given is None and "force_image_size" not in model:
         raise CheckpointError(
             f"{folder} has neither processor_config.json with an image_processor nor "
             "preprocessor_config.json, so pictures cannot be prepared."
         )
-    return ImageConfig.from_json(read_json(plain))
+    values = {**model, **(given or {})}
+    is_omni = str(values.get("image_processor_type", "")).startswith("NemotronH_Omni")
+    has_tiles = any(values.get(key) for key in ("force_image_size", "max_num_tiles"))
+    if has_tiles and not is_omni and not values.get("min_num_patches"):
+        return TileConfig.from_json(values)
+    fallback = {key: model[key] for key in _FALLBACKS if key in model}
+    return ImageConfig.from_json({**fallback, **(given or model)})
+
+
+def read_video_config(folder: str | Path, *, frames_per_tubelet: int) -> VideoConfig:
+    """The video settings of a folder: those of its video processor, then of its config.json.
+
+    Where pictures have tiles and nothing is said of videos, each frame is one tile.
+
+    Raises:
+        CheckpointError: no file says how pictures are prepared, or one is unreadable.
+    """
+    images = read_image_config(folder)
+    given = _part(folder, "video_processor", "video_preprocessor_config.json") or {}
+    values = {**_in_config(folder), **given}
+    target, keeps_aspect = values.get("video_target_num_patches"), True
+    if target is not None:
+        keeps_aspect = values.get("video_maintain_aspect_ratio", True)
+    elif isinstance(images, TileConfig):
+        target, keeps_aspect = (images.image_size // images.patch_size) ** 2, False
+    return VideoConfig(
+        tubelets=Tubelets(
+            patch_size=given.get("patch_size") or images.patch_size,
+            merge_size=round(1 / (given.get("downsample_ratio") or images.downsample_ratio)),
+            target_num_patches=target or 1024,
+            keeps_aspect=keeps_aspect,
+            frames_per_tubelet=frames_per_tubelet,
+        ),
+        image_mean=_triple(given.get("image_mean") or given.get("norm_mean") or images.image_mean),
+        image_std=_triple(given.get("image_std") or given.get("norm_std") or images.image_std),
+    )
+
+
+def _triple(values: Sequence[float]) -> Triple:
+    red, green, blue = values
+    return red, green, blue
+
+
+def _part(folder: str | Path, nested: str, plain: str) -> dict[str, Any] | None:
+    """One part of the processor, from `processor_config.json` or a file of its own."""
+    path = Path(folder) / "processor_config.json"
+    values = read_json(path).get(nested) if path.is_file() else None
+    if isinstance(values, dict):
+        return values
+    path = Path(folder) / plain
+    return read_json(path) if path.is_file() else None
+
+
+def _in_config(folder: str | Path) -> dict[str, Any]:
+    """What a folder's config.json says of the processor; nothing if there is none."""
+    path = Path(folder) / "config.json"
+    values = read_json(path) if path.is_file() else {}
+    vision = values.get("vision_config")
+    vision = vision if isinstance(vision, dict) else {}
+    args = vision.get("args")
+    found: dict[str, Any] = {}
+    for place in (args if isinstance(args, dict) else {}, vision, values):
+        found |= {key: place[key] for key in _IN_CONFIG if place.get(key) is not None}
+    return found
 
 
 def write_processor_files(

@@ -41,7 +41,7 @@ SMALLEST_VOCABULARY = NUM_CONTROL_TOKENS + 256
 # Words with the one sign before them, single digits, runs of signs, line ends, blanks.
 WORD_PATTERN = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+(?!\S)|\s+"
 
-# ChatML. A picture is one placeholder and a line end; there is no system block unless a
+# ChatML. A picture or a video is one placeholder and a line end; there is no system block unless a
 # system message is given, and nothing about thinking: these models do not think aloud.
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
@@ -52,6 +52,8 @@ CHAT_TEMPLATE = """\
 {%- for part in message['content'] -%}
 {%- if part['type'] == 'image' -%}
 {{- '<image>\\n' -}}
+{%- elif part['type'] == 'video' -%}
+{{- '<video>\\n' -}}
 {%- elif part['type'] == 'text' -%}
 {{- part['text'] -}}
 {%- else -%}

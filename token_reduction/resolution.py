@@ -64,6 +64,10 @@ class DynamicResolution:
         cols = self._whole(cols, rows, budget)
         return rows, cols
 
+    def grids(self, height: int, width: int, num_images: int = 1) -> list[tuple[int, int]]:
+        """The one grid of a picture, as a list: what the tower sees of it."""
+        return [self.grid(height, width, num_images)]
+
     def _whole(self, side: int, other: int, budget: int) -> int:
         """`side` as a multiple of the merge size: up if the budget allows, else down."""
         rest = side % self.merge_size

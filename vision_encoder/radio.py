@@ -5,6 +5,9 @@ each image's grid (cropped position embedding), class and register tokens are pu
 each image, and attention stays inside the image. No final norm, no layer scale.
 Source: NVlabs/RADIO (C-RADIO v2 to v4), the towers of Nemotron Nano V2 VL and Omni.
 
+A video comes as tubelets, a few frames stacked patch by patch: they have an embedder of
+their own and are else as images.
+
 Letters: P patches of all images, S = P + prefix tokens, D hidden, H heads, K head size.
 """
 
@@ -15,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ConfigError, InputError
+
+TUBELET_PATCHES = 16384  # of a video, encoded at once: 16 tubelets of the released size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +95,10 @@ class PatchGenerator(nn.Module):
         table = table[0, :, :grid_height, :grid_width].to(self.pos_embed.dtype)
         return table.flatten(1).t()
 
-    def forward(self, pixel_values: Tensor, grids: list[tuple[int, int]]) -> Tensor:
-        patches_PD = self.embedder(pixel_values.to(self.embedder.weight.dtype))
+    def forward(
+        self, pixel_values: Tensor, grids: list[tuple[int, int]], embedder: nn.Linear
+    ) -> Tensor:
+        patches_PD = embedder(pixel_values.to(embedder.weight.dtype))
         rows: dict[tuple[int, int], Tensor] = {}
         for grid in grids:
             if grid not in rows:
@@ -195,13 +202,49 @@ class RadioEncoder(nn.Module):
             InputError: the grids do not add up to the number of patches.
         """
         grids = [(int(h), int(w)) for h, w in grid_hw.tolist()]
-        sizes = [h * w for h, w in grids]
-        if sum(sizes) != pixel_values.shape[0]:
+        _check_patches("image_grid_hw", grids, "pixel_values", pixel_values)
+        return self._encode(pixel_values, grids, self.patch_generator.embedder)
+
+    def encode_tubelets(self, pixel_values: Tensor, grid_thw: Tensor) -> Tensor:
+        """Encode the packed tubelets of videos; each is seen by itself, as an image is.
+
+        Args:
+            pixel_values: `(total_patches, frames * 3 * patch_size**2)`, normalised, tubelets
+                one after another, patches row by row, each in (frame, channel, y, x) order.
+            grid_thw: `(num_videos, 3)`, tubelets, patch rows and columns of each video.
+
+        Returns:
+            Patch features `(total_patches, hidden_size)` in the same order.
+
+        Raises:
+            InputError: the grids do not add up to the number of patches, or a patch has not as
+                many frames as this tower takes together.
+        """
+        grids = [(int(h), int(w)) for t, h, w in grid_thw.tolist() for _ in range(int(t))]
+        _check_patches("video_grid_thw", grids, "pixel_values_videos", pixel_values)
+        embedder = self.patch_generator.video_embedder or self.patch_generator.embedder
+        if pixel_values.shape[1] != embedder.in_features:
+            frames = embedder.in_features // self.config.patch_dim
             raise InputError(
-                f"image_grid_hw describes {sum(sizes)} patches but pixel_values holds "
-                f"{pixel_values.shape[0]}."
+                f"A patch of pixel_values_videos has {pixel_values.shape[1]} values, but this "
+                f"tower takes {embedder.in_features}, those of {frames} frames together."
             )
-        patches_PD = self.patch_generator(pixel_values, grids)
+        # Tubelets are many and never see each other, so a long video is encoded piece by piece.
+        pieces: list[list[tuple[int, int]]] = [[]]
+        for grid in grids:
+            if sum(h * w for h, w in [*pieces[-1], grid]) > TUBELET_PATCHES and pieces[-1]:
+                pieces.append([])
+            pieces[-1].append(grid)
+        parts = pixel_values.split([sum(h * w for h, w in piece) for piece in pieces])
+        return torch.cat(
+            [self._encode(part, piece, embedder) for part, piece in zip(parts, pieces, strict=True)]
+        )
+
+    def _encode(
+        self, pixel_values: Tensor, grids: list[tuple[int, int]], embedder: nn.Linear
+    ) -> Tensor:
+        sizes = [h * w for h, w in grids]
+        patches_PD = self.patch_generator(pixel_values, grids, embedder)
         prefix = self.patch_generator.cls_token.token
         pieces: list[Tensor] = []
         runs: list[tuple[int, int]] = []
@@ -217,3 +260,13 @@ class RadioEncoder(nn.Module):
             x_SD = block(x_SD, runs)
         lengths = [n for size in sizes for n in (prefix.shape[0], size)]
         return torch.cat(x_SD.split(lengths)[1::2])
+
+
+def _check_patches(
+    grid_name: str, grids: list[tuple[int, int]], name: str, pixel_values: Tensor
+) -> None:
+    total = sum(h * w for h, w in grids)
+    if total != pixel_values.shape[0]:
+        raise InputError(
+            f"{grid_name} describes {total} patches but {name} holds {pixel_values.shape[0]}."
+        )

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..data.chat import Message
-from ..data.media.open import MediaSource
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
 from ..errors import CheckpointError
@@ -20,7 +19,7 @@ from .answer import Answer, Score
 from .answer_stream import AnswerStream
 from .asking import Request, open_pages, start_answer
 from .checkpoint import load_model
-from .conversation import question_message
+from .conversation import Medium, question_message
 from .device import choose_device, choose_dtype
 from .generate import never
 from .language_model import LanguageModel
@@ -67,11 +66,7 @@ def load(
     widen_tower(model)
     text = language_model(model).config
     limits = ModelLimits.read(folder)
-    processor, why_no_text = read_processor(
-        folder,
-        context_length=text.max_position_embeddings,
-        reads_pictures=not isinstance(model, LanguageModel),
-    )
+    processor, why_no_text = read_processor(folder, model.config)
     return VLM(
         model,
         processor=processor,
@@ -129,7 +124,7 @@ class VLM:
     def ask(
         self,
         question: str,
-        *media: MediaSource,
+        *media: Medium,
         pages: PageChoice = None,
         dpi: float | None = None,
         generation: GenerationConfig | None = None,
@@ -144,6 +139,7 @@ class VLM:
         Args:
             question: what you want to know.
             media: paths, bytes, PIL images or arrays; each page of a PDF or TIFF is a picture.
+                A video is its frames: `{"type": "video", "frames": [...], "fps": 2}`.
             pages: which pages of each document, such as "1-3,7" or [1, 2]; None is all.
             dpi: at which PDF pages are drawn; None is 96.
             generation: how the answer is written; None is greedy, at most 256 tokens.
@@ -176,7 +172,7 @@ class VLM:
     def stream(
         self,
         question: str,
-        *media: MediaSource,
+        *media: Medium,
         pages: PageChoice = None,
         dpi: float | None = None,
         generation: GenerationConfig | None = None,
@@ -221,6 +217,8 @@ class VLM:
             messages: `{"role": "user", "content": ...}`; a content is a text, or a list of
                 `{"type": "text", "text": ...}` and `{"type": "image", "image": source}`, where
                 source is whatever `ask` takes. An image part may have its own `pages` and `dpi`.
+                A video is `{"type": "video", "frames": pictures, "timestamps": seconds}`, or
+                with `"fps"` instead, and then `"frame_indices"` if they are not all its frames.
                 `Answer.as_message()` is the turn of the assistant; the result of a tool that it
                 called is a message of the role "tool".
             pages, dpi, generation, thinking, thinking_budget, low_effort, tools, is_cancelled:
@@ -280,13 +278,17 @@ class VLM:
         input_ids: Tensor,
         pixel_values: Tensor | None = None,
         image_grid_hw: Tensor | None = None,
+        pixel_values_videos: Tensor | None = None,
+        video_grid_thw: Tensor | None = None,
     ) -> Tensor:
-        """Float32 logits `(tokens, vocab)`; the names and shapes are those of transformers.
+        """Float32 logits `(tokens, vocab)`; of text and images with transformers' names and shapes.
 
         Args:
             input_ids: `(tokens,)` or `(1, tokens)`.
             pixel_values: `(patches, 3 * patch_size**2)` of all pictures.
             image_grid_hw: `(pictures, 2)`.
+            pixel_values_videos: `(patches, frames per tubelet * 3 * patch_size**2)`.
+            video_grid_thw: `(videos, 3)`: tubelets, patch rows and columns.
 
         Raises:
             InputError: an id is outside the vocabulary, or the shapes do not fit.
@@ -294,7 +296,13 @@ class VLM:
         """
         ids = torch.as_tensor(input_ids)
         ids = ids[0] if ids.dim() == 2 and ids.shape[0] == 1 else ids
-        inputs = ModelInputs(input_ids=ids, pixel_values=pixel_values, image_grid_hw=image_grid_hw)
+        inputs = ModelInputs(
+            input_ids=ids,
+            pixel_values=pixel_values,
+            image_grid_hw=image_grid_hw,
+            pixel_values_videos=pixel_values_videos,
+            video_grid_thw=video_grid_thw,
+        )
         inputs = inputs_on_device(self.model, inputs)
         trunk = language_model(self.model)
         return trunk.logits(hidden_states(self.model, inputs))
@@ -303,7 +311,7 @@ class VLM:
         self,
         prompt: str,
         answer: str,
-        *media: MediaSource,
+        *media: Medium,
         pages: PageChoice = None,
         dpi: float | None = None,
     ) -> Score:

@@ -43,10 +43,10 @@ def open_pages(
 
     Raises:
         PromptError, MediaError: as `open_conversation`.
-        InputError: a picture comes to a model of text.
+        InputError: a picture or a video comes to a model of text.
     """
     opened = open_conversation(messages, pages=pages, dpi=dpi)
-    if opened.pages and isinstance(model, LanguageModel):
+    if opened.shows and isinstance(model, LanguageModel):
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
     return opened
 

@@ -161,6 +161,21 @@ class VisionLanguageConfig:
             )
 
     @property
+    def video_placeholder_id(self) -> int:
+        """Stands for one visual token of a video; never embedded, so any id apart will do.
+
+        It is `video_token_id` where there is one of its own, which released models have past
+        their vocabulary, and else the first id past the vocabulary.
+        """
+        own = self.video_token_id
+        return self.text.vocab_size if own is None or own == self.image_token_id else own
+
+    @property
+    def frames_per_tubelet(self) -> int:
+        """Frames of a video that the tower takes together."""
+        return self.vision.video_temporal_patch_size or 1
+
+    @property
     def merge_size(self) -> int:
         """Patches per side that pixel shuffle merges into one visual token."""
         return round(1 / self.downsample_ratio)

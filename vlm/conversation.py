@@ -1,22 +1,31 @@
-"""Messages whose pictures are files, documents or arrays, to messages whose pictures are pages."""
+"""Messages whose pictures are files, documents or arrays, to messages whose pictures are pages.
+
+The frames of a video are opened in the same way; a video file is not read.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..data.chat import Message
 from ..data.media import Page, open_media
 from ..data.media.open import MediaSource
 from ..data.media.page_range import PageChoice
+from ..data.video import video_of_part
 from ..errors import PromptError
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedConversation:
-    """Messages for the processor, and their pages in the order of appearance."""
+    """Messages for the processor, and their pages in the order of appearance.
+
+    Attributes:
+        shows: whether there is anything to see, pages or videos.
+    """
 
     messages: list[Message]
     pages: list[Page]
+    shows: bool
 
     @property
     def question(self) -> str:
@@ -27,8 +36,13 @@ class OpenedConversation:
         return ""
 
 
-def question_message(question: str, media: Sequence[MediaSource]) -> Message:
+Medium: TypeAlias = MediaSource | Mapping[str, Any]
+
+
+def question_message(question: str, media: Sequence[Medium]) -> Message:
     """A question about pages, as a user message: pages first, then the question.
+
+    A medium that is a mapping is a message part already, such as a video.
 
     Raises:
         PromptError: the question is empty or no text.
@@ -41,20 +55,23 @@ def question_message(question: str, media: Sequence[MediaSource]) -> Message:
         raise PromptError("The question is empty: say what you want to know.")
     if not media:
         return {"role": "user", "content": question}
-    pictures = [{"type": "image", "image": source} for source in media]
-    return {"role": "user", "content": [*pictures, {"type": "text", "text": question}]}
+    shown = [
+        source if isinstance(source, Mapping) else {"type": "image", "image": source}
+        for source in media
+    ]
+    return {"role": "user", "content": [*shown, {"type": "text", "text": question}]}
 
 
 def open_conversation(
     messages: Sequence[Message], *, pages: PageChoice = None, dpi: float | None = None
 ) -> OpenedConversation:
-    """Opens every picture; a document becomes one picture a page.
+    """Opens every picture and frame; a document becomes one picture a page.
 
     A part may have its own `pages` and `dpi`, which go before the arguments.
 
     Raises:
         PromptError: a message is no mapping.
-        MediaError: a picture cannot be opened.
+        MediaError: a picture or a frame cannot be opened, or a video is a file.
     """
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
         raise PromptError(
@@ -63,6 +80,7 @@ def open_conversation(
         )
     opened: list[Page] = []
     ready: list[Message] = []
+    has_video = False
     for idx, message in enumerate(messages):
         if not isinstance(message, Mapping):
             raise PromptError(f"Message {idx} is a {type(message).__name__}, not a mapping.")
@@ -72,6 +90,10 @@ def open_conversation(
             continue
         parts: list[Any] = []
         for part in content:
+            if isinstance(part, Mapping) and part.get("type") == "video":
+                parts.append(_opened_video(part, f"Message {idx}"))
+                has_video = True
+                continue
             if not _is_picture(part):
                 parts.append(part)
                 continue
@@ -81,7 +103,13 @@ def open_conversation(
             opened += found
             parts += [{"type": "image", "image": page.image} for page in found]
         ready.append({**message, "content": parts})
-    return OpenedConversation(messages=ready, pages=opened)
+    return OpenedConversation(messages=ready, pages=opened, shows=bool(opened) or has_video)
+
+
+def _opened_video(part: Mapping[str, Any], where: str) -> dict[str, Any]:
+    video = video_of_part(part, where)
+    frames = [open_media(frame, pages=[1])[0].image for frame in video.frames]
+    return {"type": "video", "frames": frames, "timestamps": video.timestamps}
 
 
 def _is_picture(part: Any) -> bool:

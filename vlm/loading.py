@@ -7,7 +7,7 @@ import torch
 from ..data.processor import Processor
 from ..data.processor_files import read_json
 from ..errors import CheckpointError
-from .config import LanguageConfig
+from .config import LanguageConfig, VisionLanguageConfig
 from .device import dtype_named
 from .language_model import LanguageModel
 from .ops.linear import cpu_multiplies_bfloat16
@@ -29,12 +29,18 @@ def read_stored_dtype(folder: Path) -> torch.dtype:
 
 
 def read_processor(
-    folder: Path, *, context_length: int, reads_pictures: bool
+    folder: Path, config: LanguageConfig | VisionLanguageConfig
 ) -> tuple[Processor | None, str]:
     """The processor, or why there is none: a folder may hold a model and no text files."""
+    sees = isinstance(config, VisionLanguageConfig)
+    text = config.text if isinstance(config, VisionLanguageConfig) else config
     try:
         processor = Processor.from_folder(
-            folder, context_length=context_length, reads_pictures=reads_pictures
+            folder,
+            context_length=text.max_position_embeddings,
+            reads_pictures=sees,
+            video_token_id=config.video_placeholder_id if sees else None,
+            frames_per_tubelet=config.frames_per_tubelet if sees else 1,
         )
     except CheckpointError as error:
         return None, str(error)

@@ -1,5 +1,6 @@
 """The whole model, and the file to read first.
 
+    images or tubelets of videos
     pixels -> RadioEncoder -> [LayerNorm] -> pixel shuffle -> Projector -> visual tokens
     ids -> embeddings, visual tokens fused into the placeholders -> LanguageModel -> logits
 
@@ -49,6 +50,24 @@ class VisionLanguageModel(nn.Module):
         """
         return self.project(self.vision_encoder(pixel_values, image_grid_hw), image_grid_hw)
 
+    def encode_videos(self, pixel_values_videos: Tensor, video_grid_thw: Tensor) -> list[Tensor]:
+        """Visual tokens of each video, `(tubelets, rows, columns, D)`.
+
+        Args:
+            pixel_values_videos: `(P, frames per tubelet * 3 * patch_size**2)`.
+            video_grid_thw: `(num_videos, 3)`, tubelets, patch rows and columns.
+
+        Raises:
+            InputError: grids and patches do not match, or the tower takes other tubelets.
+        """
+        features_PD = self.vision_encoder.encode_tubelets(pixel_values_videos, video_grid_thw)
+        tubelets = video_grid_thw[:, 1:].repeat_interleave(video_grid_thw[:, 0], dim=0)
+        visual_VD = self.project(features_PD, tubelets)
+        merge = self.config.merge_size
+        shapes = [(t, h // merge, w // merge) for t, h, w in video_grid_thw.tolist()]
+        videos = visual_VD.split([t * h * w for t, h, w in shapes])
+        return [video.unflatten(0, shape) for video, shape in zip(videos, shapes, strict=True)]
+
     def project(self, features_PD: Tensor, image_grid_hw: Tensor) -> Tensor:
         """Tower features `(P, vision width)` to visual tokens `(V, D)`."""
         if self.vision_final_layernorm is not None:
@@ -60,23 +79,28 @@ class VisionLanguageModel(nn.Module):
         input_ids: Tensor,
         pixel_values: Tensor | None = None,
         image_grid_hw: Tensor | None = None,
+        pixel_values_videos: Tensor | None = None,
+        video_grid_thw: Tensor | None = None,
     ) -> Tensor:
         """Embeddings `(T, D)` with the visual tokens in place.
 
         Raises:
-            FusionError: placeholders and visual tokens differ in number.
+            FusionError: placeholders and visual tokens differ in number, of images or videos.
             InputError: pixels come without grids or the other way round.
         """
-        embeds_TD = self.language_model.embed(input_ids)
-        if (pixel_values is None) != (image_grid_hw is None):
-            raise InputError(
-                "pixel_values and image_grid_hw belong together; one of them is missing."
-            )
-        if pixel_values is None or image_grid_hw is None:
-            visual_VD = embeds_TD.new_zeros(0, embeds_TD.shape[-1])
-        else:
-            visual_VD = self.encode_images(pixel_values, image_grid_hw)
-        return fuse(embeds_TD, input_ids, visual_VD, self.config.image_token_id)
+        config = self.config
+        is_video = input_ids == config.video_placeholder_id
+        # An id that stands for a video may lie past the vocabulary.
+        embeds_TD = self.language_model.embed(input_ids.masked_fill(is_video, 0))
+        images = videos = embeds_TD.new_zeros(0, embeds_TD.shape[-1])
+        if pair := _pair(pixel_values, image_grid_hw, "pixel_values", "image_grid_hw"):
+            images = self.encode_images(*pair)
+        if pair := _pair(
+            pixel_values_videos, video_grid_thw, "pixel_values_videos", "video_grid_thw"
+        ):
+            videos = torch.cat([video.flatten(0, 2) for video in self.encode_videos(*pair)])
+        embeds_TD = fuse(embeds_TD, input_ids, images, config.image_token_id)
+        return fuse(embeds_TD, input_ids, videos, config.video_placeholder_id, what="video")
 
     def forward(
         self,
@@ -85,13 +109,27 @@ class VisionLanguageModel(nn.Module):
         cu_seqlens: Tensor | None = None,
         pixel_values: Tensor | None = None,
         image_grid_hw: Tensor | None = None,
+        pixel_values_videos: Tensor | None = None,
+        video_grid_thw: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
         """Float32 logits `(T, vocab)` of a packed row of ids `(T,)`."""
-        embeds_TD = self.embed(input_ids, pixel_values, image_grid_hw)
+        embeds_TD = self.embed(
+            input_ids, pixel_values, image_grid_hw, pixel_values_videos, video_grid_thw
+        )
         hidden_TD = self.language_model(embeds_TD, cu_seqlens=cu_seqlens, cache=cache)
         return self.language_model.logits(hidden_TD)
 
     @property
     def device(self) -> torch.device:
         return self.language_model.lm_head.weight.device
+
+
+def _pair(
+    pixels: Tensor | None, grids: Tensor | None, pixels_name: str, grids_name: str
+) -> tuple[Tensor, Tensor] | None:
+    if pixels is None and grids is None:
+        return None
+    if pixels is None or grids is None:
+        raise InputError(f"{pixels_name} and {grids_name} belong together; one of them is missing.")
+    return pixels, grids

@@ -3,6 +3,8 @@
 Letters: T tokens, D hidden.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -33,7 +35,13 @@ def embed(model: Model, inputs: ModelInputs) -> Tensor:
     """Embeddings `(T, D)` of a prompt, pictures in place."""
     if isinstance(model, LanguageModel):
         return model.embed(inputs.input_ids)
-    return model.embed(inputs.input_ids, inputs.pixel_values, inputs.image_grid_hw)
+    return model.embed(
+        inputs.input_ids,
+        inputs.pixel_values,
+        inputs.image_grid_hw,
+        inputs.pixel_values_videos,
+        inputs.video_grid_thw,
+    )
 
 
 def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
@@ -43,7 +51,7 @@ def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
         PromptError: there are no tokens.
         InputError: an id is outside the vocabulary, or a picture comes to a text model.
     """
-    ids, size = inputs.input_ids, vocab_size(model)
+    ids = inputs.input_ids
     if ids.dim() != 1 or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise InputError(
             f"input_ids must be integers of shape (tokens,), not {ids.dtype} of shape "
@@ -51,21 +59,33 @@ def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
         )
     if not ids.numel():
         raise PromptError("The prompt has no tokens, so there is nothing to answer.")
-    for idx in (int(ids.min()), int(ids.max())):
-        if not 0 <= idx < size:
-            raise InputError(f"The token id {idx} is outside the vocabulary of {size} ids.")
-    if isinstance(model, LanguageModel) and inputs.pixel_values is not None:
+    _check_ids(model, inputs)
+    shows = inputs.pixel_values is not None or inputs.pixel_values_videos is not None
+    if shows and isinstance(model, LanguageModel):
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
     device = language_model(model).lm_head.weight.device
-    pixels, grids = inputs.pixel_values, inputs.image_grid_hw
-    return ModelInputs(
+
+    def moved(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(device)
+
+    return replace(
+        inputs,
         input_ids=ids.to(device, torch.int64),
-        pixel_values=None if pixels is None else pixels.to(device),
-        image_grid_hw=None if grids is None else grids.to(device),
-        visual_tokens=inputs.visual_tokens,
-        images=inputs.images,
-        opens_thought=inputs.opens_thought,
+        pixel_values=moved(inputs.pixel_values),
+        image_grid_hw=moved(inputs.image_grid_hw),
+        pixel_values_videos=moved(inputs.pixel_values_videos),
+        video_grid_thw=moved(inputs.video_grid_thw),
     )
+
+
+def _check_ids(model: Model, inputs: ModelInputs) -> None:
+    ids, size = inputs.input_ids, vocab_size(model)
+    if isinstance(model, VisionLanguageModel) and inputs.pixel_values_videos is not None:
+        # What stands for a video is never embedded and may lie past the vocabulary.
+        ids = ids[ids != model.config.video_placeholder_id]
+    for idx in (int(ids.min()), int(ids.max())) if ids.numel() else ():
+        if not 0 <= idx < size:
+            raise InputError(f"The token id {idx} is outside the vocabulary of {size} ids.")
 
 
 def room_for_answer(

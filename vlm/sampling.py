@@ -101,7 +101,8 @@ class Sampler:
         self._seen_mask = None
         if config.repetition_penalty != 1.0:
             self._seen_mask = torch.zeros(vocab_size, dtype=torch.bool, device=prompt_ids.device)
-            self._seen_mask[prompt_ids] = True
+            # Ids that stand for a video may lie past the vocabulary.
+            self._seen_mask[prompt_ids[prompt_ids < vocab_size]] = True
 
     @torch.inference_mode()
     def __call__(self, logits_V: Tensor) -> Choice:

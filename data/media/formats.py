@@ -1,6 +1,7 @@
 """What a file is, by its first bytes; its name decides nothing."""
 
 from ...errors import MediaError
+from ..video import EXAMPLE
 
 _PICTURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -51,6 +52,11 @@ def sniff_format(data: bytes, *, name: str) -> str:
         return "PDF"
     for offset, magic, what in _FOREIGN:
         if data.startswith(magic, offset):
+            if what == "a video":
+                raise MediaError(
+                    f"{name} is a video, and video files are not decoded yet: give its frames as "
+                    f"{EXAMPLE}; of files, {_ACCEPTED}."
+                )
             raise MediaError(f"{name} is {what}, which is not read; {_ACCEPTED}.")
     head = data[:4096]
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<svg", b"<?xml")):

@@ -1,0 +1,121 @@
+"""Pictures to packed tiles, as Nemotron Nano V2 VL cuts them: row by row, the thumbnail last."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import MediaError
+from ..token_reduction.budget import image_tokens
+from ..token_reduction.tiling import Tiling
+from .image_transform import ImageInfo, PackedImages, known_settings
+from .patches import CLIP_MEAN, CLIP_STD, PatchCutter, Picture, Triple, picture_planes, resize
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileConfig:
+    """The settings of fixed tiling, under the names they have on disk."""
+
+    image_size: int = 512
+    patch_size: int = 16
+    downsample_ratio: float = 0.5
+    max_num_tiles: int = 12
+    use_thumbnail: bool = True
+    image_mean: Triple = CLIP_MEAN
+    image_std: Triple = CLIP_STD
+    rescale_factor: float = 1 / 255
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "TileConfig":
+        """Take the known keys; `force_image_size` of a config.json is `image_size`.
+
+        Raises:
+            ConfigError: the folder asks for a transform this is not.
+        """
+        size = values.get("image_size") or values.get("force_image_size")
+        if isinstance(size, Mapping):
+            size = size.get("height")
+        return cls(**known_settings({**values, "image_size": size}, cls))
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as a `preprocessor_config.json` has them."""
+        return {
+            "downsample_ratio": self.downsample_ratio,
+            "image_size": self.image_size,
+            "max_num_tiles": self.max_num_tiles,
+            "norm_mean": list(self.image_mean),
+            "norm_std": list(self.image_std),
+            "patch_size": self.patch_size,
+            "use_thumbnail": self.use_thumbnail,
+        }
+
+    @property
+    def tiling(self) -> Tiling:
+        """The rule that picks a picture's tiles."""
+        return Tiling(
+            tile_size=self.image_size,
+            patch_size=self.patch_size,
+            merge_size=round(1 / self.downsample_ratio),
+            max_num_tiles=self.max_num_tiles,
+            use_thumbnail=self.use_thumbnail,
+        )
+
+
+class TileTransform:
+    """Applies a `TileConfig` to pictures."""
+
+    def __init__(self, config: TileConfig) -> None:
+        self.config = config
+        self.tiling = config.tiling
+        self._cut = PatchCutter(
+            config.patch_size,
+            mean=config.image_mean,
+            std=config.image_std,
+            rescale_factor=config.rescale_factor,
+        )
+
+    def __call__(self, images: Sequence[Picture]) -> PackedImages:
+        """Transform the pictures of one prompt: PIL images or uint8 arrays (h, w, 3) or (h, w).
+
+        Raises:
+            MediaError: an array of another form, or a picture without pixels.
+        """
+        if not images:
+            raise MediaError("There is no picture to transform.")
+        tiles: list[Tensor] = []
+        grids: list[tuple[int, int]] = []
+        infos = []
+        for image in images:
+            planes = picture_planes(image)
+            height, width = planes.shape[1:]
+            rows, cols = self.tiling.tiles(height, width)
+            tiles += [self._cut(tile) for tile in self._tiles(planes, rows, cols)]
+            grids += self.tiling.grids(height, width)
+            side = self.tiling.tile_grid[0]
+            infos.append(
+                ImageInfo(
+                    original_size=(height, width),
+                    resized_size=(rows * self.config.image_size, cols * self.config.image_size),
+                    grid=(rows * side, cols * side),
+                    visual_tokens=image_tokens(self.tiling, height, width),
+                )
+            )
+        return PackedImages(
+            pixel_values=torch.cat(tiles),
+            image_grid_hw=torch.tensor(grids, dtype=torch.int64),
+            infos=tuple(infos),
+        )
+
+    def _tiles(self, planes_CHW: Tensor, rows: int, cols: int) -> list[Tensor]:
+        size = self.config.image_size
+        whole = resize(planes_CHW, (rows * size, cols * size))
+        tiles = [
+            whole[:, row * size : (row + 1) * size, col * size : (col + 1) * size]
+            for row in range(rows)
+            for col in range(cols)
+        ]
+        if self.config.use_thumbnail and len(tiles) > 1:
+            tiles.append(resize(planes_CHW, (size, size)))
+        return tiles

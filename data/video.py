@@ -1,0 +1,103 @@
+"""A video as messages hold it: frames and the second each was taken at; and their labels.
+
+    {"type": "video", "frames": [...], "timestamps": [0.0, 0.5, ...]}
+    {"type": "video", "frames": [...], "fps": 2}
+    {"type": "video", "frames": [...], "fps": 30, "frame_indices": [0, 15, 30, ...]}
+
+Frames are pictures of one size. `fps` is that of the video the frames were taken from and
+`frame_indices` which of its frames they are, all of them if it is absent.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import MediaError, PromptError
+
+EXAMPLE = "{'type': 'video', 'frames': [...], 'fps': 2}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """Frames in order, and the second each was taken at."""
+
+    frames: tuple[Any, ...]
+    timestamps: tuple[float, ...]
+
+
+def video_of_part(part: Mapping[str, Any], where: str) -> Video:
+    """The video of a message part; `where` names the message in errors.
+
+    Raises:
+        PromptError: the part lacks frames or times, or has not as many of both.
+        MediaError: the part gives a file, or no frame at all.
+    """
+    frames = part.get("frames")
+    if frames is None or isinstance(frames, str | bytes) or not hasattr(frames, "__len__"):
+        raise MediaError(
+            f"{where} gives a video as something other than frames; video files are not decoded "
+            f"yet: give its frames as pictures, {EXAMPLE}."
+        )
+    if not len(frames):
+        raise MediaError(f"{where} holds a video without frames, so there is nothing to see.")
+    frames = tuple(frames)
+    times = _times(part, len(frames), where)
+    if len(times) != len(frames):
+        raise PromptError(
+            f"{where} holds a video of {len(frames)} frames but {len(times)} times; give one for "
+            "each frame."
+        )
+    return Video(frames=frames, timestamps=times)
+
+
+def frame_times(frame_indices: Sequence[int], fps: float) -> tuple[float, ...]:
+    """Seconds of frames of a video of `fps` frames a second, in whole milliseconds a frame.
+
+    So the released models were trained: 30 frames a second are 33 ms each.
+    """
+    milliseconds = int(1000 / fps)
+    return tuple(idx * milliseconds / 1000 for idx in frame_indices)
+
+
+def tubelet_labels(timestamps: Sequence[float], frames_per_tubelet: int) -> list[str]:
+    """What is written before each tubelet; frames are counted from 1.
+
+    A frame that is repeated to fill the last tubelet is not named.
+    """
+    labels = []
+    for begin in range(0, len(timestamps), frames_per_tubelet):
+        named = [
+            f"frame {begin + offset + 1} sampled at {seconds:.2f} seconds"
+            for offset, seconds in enumerate(timestamps[begin : begin + frames_per_tubelet])
+        ]
+        label = " and ".join(named) + ": "
+        labels.append(("\n" if labels else "") + "F" + label[1:])
+    return labels
+
+
+def _times(part: Mapping[str, Any], num_frames: int, where: str) -> tuple[float, ...]:
+    if (given := part.get("timestamps")) is not None:
+        times = [float(each) if _is_number(each) else math.nan for each in given]
+        rises = all(a <= b for a, b in zip(times, times[1:], strict=False))
+        if not all(each >= 0 for each in times) or not rises:
+            raise PromptError(
+                f"{where} holds a video whose timestamps are not rising seconds from 0."
+            )
+        return tuple(times)
+    fps = part.get("fps")
+    if fps is None:
+        raise PromptError(
+            f"{where} holds a video without times: give timestamps in seconds, one a frame, or fps."
+        )
+    if not _is_number(fps) or not 0 < fps <= 1000:
+        raise PromptError(f"{where} holds a video of {fps!r} frames a second, which cannot be.")
+    indices = part.get("frame_indices")
+    return frame_times(range(num_frames) if indices is None else indices, fps)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, str | bool) and math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
