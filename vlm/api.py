@@ -22,7 +22,6 @@ from .checkpoint import load_model
 from .conversation import Medium, question_message
 from .device import choose_device, choose_dtype
 from .generate import never
-from .language_model import LanguageModel
 from .limits import ModelLimits
 from .loading import read_end_ids, read_processor, read_stored_dtype, widen_tower
 from .prompt import Model, hidden_states, inputs_on_device, language_model
