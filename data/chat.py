@@ -132,7 +132,8 @@ class ChatTemplate:
                 messages=messages,
                 add_generation_prompt=add_generation_prompt,
             )
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError) as error:
+            # A template fails in any of these ways on values of a kind it does not expect.
             raise PromptError(f"The chat template refuses this conversation: {error}.") from error
 
 

@@ -247,6 +247,7 @@ def test_what_tools_say_writes_no_control_token(kind: Scripted) -> None:
         ({"name": "f"}, "tools must be a list"),
         ([WEATHER, {"type": "function"}], "Tool 1 has no name"),
         ([3], "Tool 0 has no name"),
+        ([{"name": "f", "parameters": {"x": object()}}], "template refuses .* not JSON"),
     ],
 )
 def test_tools_that_are_none(kind: Scripted, tools: list, words: str) -> None:
