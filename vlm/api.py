@@ -40,8 +40,9 @@ def load(
     """Open a checkpoint folder.
 
     Args:
-        folder: a `nemotron_h_omni` or `nemotron_h` folder; None is the model in the package. A
-            folder without tokenizer opens too, and says so once a call needs text.
+        folder: a checkpoint of one of the families in `vlm/checkpoint/families.py`; None is the
+            model in the package. A folder without tokenizer opens too, and says so once a call
+            needs text.
         device: "cpu", "cuda", "cuda:1", "mps"; None is the best there is.
         dtype: "float32", "bfloat16" or "float16"; None is what the checkpoint is stored in,
             or float32 on a CPU that has no bfloat16 units. Asked for on such a CPU, bfloat16

@@ -167,8 +167,9 @@ class VisionLanguageConfig:
         It is `video_token_id` where there is one of its own, which released models have past
         their vocabulary, and else the first id past the vocabulary.
         """
-        own = self.video_token_id
-        return self.text.vocab_size if own is None or own == self.image_token_id else own
+        if self.video_token_id not in (None, self.image_token_id):
+            return self.video_token_id
+        return max(self.text.vocab_size, self.image_token_id + 1)
 
     @property
     def frames_per_tubelet(self) -> int:

@@ -180,8 +180,12 @@ def test_what_is_left_aside(folder: Path):
         tensors[f"{tower}.input_conditioner.norm_mean"] = torch.zeros(3, 1, 1)
         tensors[f"{tower}.model.blocks.0.ls1"] = torch.ones(32)
         tensors["sound_projection.norm.weight"] = torch.ones(8)
+        tensors["sound_encoder.encoder.layers.0.weight"] = torch.ones(8)
 
     edit(folder, add)
+    with pytest.warns(UserWarning, match=r"hear \(sound_encoder, sound_projection\).*left aside"):
+        load_model(folder)
+    edit(folder, lambda t: [t.pop(name) for name in list(t) if name.startswith("sound_")])
     load_model(folder)
     edit(folder, lambda tensors: tensors[f"{tower}.model.blocks.0.ls1"].mul_(2))
     with pytest.raises(CheckpointError, match=r"blocks\.0\.ls1"):

@@ -9,11 +9,16 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
-from . import jamba, nemotron_h, nemotron_h_omni
+from . import jamba, nemotron_h, nemotron_h_omni, nemotron_nano_vl_v2
 from .names import Family, labels
 
 # Asked in this order; the first that recognises a config.json has it.
-FAMILIES: tuple[Family, ...] = (nemotron_h_omni.FAMILY, nemotron_h.FAMILY, jamba.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    nemotron_h_omni.FAMILY,
+    nemotron_nano_vl_v2.FAMILY,
+    nemotron_h.FAMILY,
+    jamba.FAMILY,
+)
 
 
 def family_of_json(values: Mapping[str, Any], path: Path) -> Family:

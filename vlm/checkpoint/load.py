@@ -1,5 +1,6 @@
 """Open a checkpoint folder as a model. Strict: every tensor has a place, every place a tensor."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
 from ..skeleton import skeleton
 from .families import family_of, family_of_json
-from .names import Family, Place, is_expert_stack, listed
+from .names import Family, Place, is_expert_stack, listed, stack_shape
 from .shards import ShardReader
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
@@ -39,7 +40,7 @@ def load_config(
             "use the BF16 release."
         )
     family = family_of_json(values, folder / "config.json")
-    return family.read_config(values, strict_config)
+    return family.complete(family.read_config(values, strict_config), values, folder)
 
 
 def load_model(
@@ -90,6 +91,13 @@ def _places(reader: ShardReader, family: Family) -> dict[str, Place]:
     """Disk name to place, for every tensor that is not left aside."""
     places: dict[str, Place] = {}
     unexpected = []
+    sound = {name.partition(".")[0] for name in reader.files if family.is_sound(name)}
+    if sound:
+        warnings.warn(
+            f"{reader.folder} holds parts that hear ({', '.join(sorted(sound))}); sound is not "
+            "supported, so they are left aside and not written back.",
+            stacklevel=3,
+        )
     for name in reader.files:
         if family.is_left_aside(name):
             if family.must_be_ones(name) and not bool((reader.tensor(name) == 1).all()):
@@ -142,10 +150,10 @@ def _read(
             tensors[name] = reader.tensor(found[None]).to(device=device, dtype=kept)
             continue
         first = reader.tensor(found[0])
-        stack = torch.empty(shape, dtype=kept or first.dtype, device=device)
+        stack = torch.empty(stack_shape(name, shape), dtype=kept or first.dtype, device=device)
         for expert, disk in found.items():
             stack[expert].copy_(reader.tensor(disk))
-        tensors[name] = stack
+        tensors[name] = stack.view(shape)
     return tensors
 
 
@@ -165,6 +173,7 @@ def _complaints(
         shape = wanted[name]
         stacked = None not in found
         if stacked:
+            shape = stack_shape(name, shape)
             absent = [idx for idx in range(shape[0]) if idx not in found]
             missing += [family.disk_name(name, idx) for idx in absent]
         for expert, disk in found.items():

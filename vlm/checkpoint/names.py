@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -15,7 +16,10 @@ _STACK = re.compile(r"\.mixer\.experts\.\w+_proj$")
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a tensor of the file goes: a name of ours, and which expert of a stack it is."""
+    """Where a tensor of the file goes: a name of ours, and which expert of a stack it is.
+
+    Of a fused `attn.qkv`, stored in three, it says which of them it is.
+    """
 
     name: str
     expert: int | None = None
@@ -30,9 +34,13 @@ class Family:
         recognises: whether a `config.json` is of this family.
         read_config: `(values, strict)` to the configuration.
         write_config: the configuration to `config.json`, but for `dtype`.
+        complete: `(config, values, folder)` to the configuration with what the folder's other
+            files say, for a family whose `config.json` leaves something open.
         place: disk name to its place; None for a name the family does not know.
         disk_name: a name of ours and an expert index to the name that is written.
         is_left_aside: whether a disk name is one of the few that are not read.
+        is_sound: whether a disk name left aside is of a part that hears, of which the user
+            is told.
         must_be_ones: whether a disk name left aside is only right while it is all ones.
         may_be_absent: whether a tensor of ours may miss on disk, for it is then the identity:
             a weight of ones, a bias of zeros.
@@ -46,7 +54,11 @@ class Family:
     write_config: Callable[[Any], dict[str, Any]]
     place: Callable[[str], Place | None]
     disk_name: Callable[[str, int | None], str]
+    complete: Callable[[Any, Mapping[str, Any], Path], Any] = field(
+        default=lambda config, values, folder: config
+    )
     is_left_aside: Callable[[str], bool] = field(default=lambda name: False)
+    is_sound: Callable[[str], bool] = field(default=lambda name: False)
     must_be_ones: Callable[[str], bool] = field(default=lambda name: False)
     may_be_absent: Callable[[str], bool] = field(default=lambda name: False)
     respell: Callable[[str, Tensor], list[str] | None] = field(default=lambda name, tensor: None)
@@ -78,6 +90,12 @@ def labelled(*known: str) -> Callable[[Mapping[str, Any]], bool]:
 def is_expert_stack(name: str) -> bool:
     """Whether a name of ours is a stack that goes to disk expert by expert."""
     return _STACK.search(name) is not None
+
+
+def stack_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a tensor of ours, as a stack of what is stored apart."""
+    is_fused = ".attn.qkv." in name
+    return (3, shape[0] // 3, *shape[1:]) if is_fused else shape
 
 
 def listed(names: Iterable[str]) -> str:

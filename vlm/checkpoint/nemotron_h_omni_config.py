@@ -2,6 +2,9 @@
 
 Read are the released names (`llm_config`, `img_context_token_id`, tower sizes hidden in
 `vision_config.args`) and those of transformers (`text_config`, `image_token_id`).
+
+Sound is not heard. The configuration of a sound encoder is kept, but under a key that no
+reader knows: under its own they would build an encoder for which no weights are written.
 """
 
 from collections.abc import Mapping
@@ -12,9 +15,12 @@ from ...vision_encoder.radio import RadioConfig
 from ..config import VisionLanguageConfig
 from . import nemotron_h_config
 from .json_keys import Keys, check_unquantized
+from .names import labels
 
 ARCHITECTURE = "NemotronH_Omni_Reasoning_V3"
 MODEL_TYPE = "nemotron_h_omni"
+V2_LABEL = "NemotronH_Nano_VL_V2"  # of a family of its own, and of early exports of this one
+LEFT_ASIDE_AUDIO = "left_aside_audio_config"
 
 # hidden size, layers, heads of the towers that a released config names and does not describe
 TOWERS = {
@@ -48,6 +54,8 @@ UNREAD = frozenset(
         "eos_token_id",
         "pad_token_id",
         "tie_word_embeddings",
+        "max_num_tiles",
+        LEFT_ASIDE_AUDIO,
     ]
 )
 VISION_UNREAD = frozenset(
@@ -76,8 +84,27 @@ VISION_UNREAD = frozenset(
 )
 
 
-def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> VisionLanguageConfig:
-    """Read the configuration of an Omni model.
+def is_legacy_omni(values: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` with the label of Nano V2 VL is an Omni model: one with experts."""
+    text = values.get("llm_config") or values.get("text_config") or {}
+    pattern = text.get("hybrid_override_pattern")
+    if pattern is None:
+        pattern = ["E" if each == "moe" else each for each in text.get("layers_block_type") or "E"]
+    is_labelled = V2_LABEL in labels(values)
+    return is_labelled and bool(text.get("n_routed_experts")) and "E" in pattern
+
+
+def config_from_json(
+    values: Mapping[str, Any],
+    *,
+    strict: bool = False,
+    family: str = MODEL_TYPE,
+    image_token_id: int = 18,
+) -> VisionLanguageConfig:
+    """Read the configuration of an Omni model, or of another family with the same keys.
+
+    Args:
+        image_token_id: what an absent key means.
 
     Raises:
         ConfigError: a part is missing or a value is not supported, or `strict` and an
@@ -90,17 +117,23 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Visi
         raise ConfigError("config.json has neither text_config nor llm_config.")
     check_unquantized(text)
     vision: dict[str, Any] = keys.take("vision_config", {})
-    frames = keys.take("video_temporal_patch_size", 2)
+    # Readers of the V2 label take frames one by one unless they are told otherwise.
+    frames = keys.take("video_temporal_patch_size", 0 if V2_LABEL in labels(values) else 2)
     keys.require("ps_version", ["v2"])
-    keys.take("audio_config", aliases=["sound_config"])  # sound is not heard, nor written back
+    audio = keys.take("audio_config", aliases=["sound_config"])
     hidden = keys.take("projector_hidden_size", 4096)
     ratio = keys.take("downsample_ratio", 0.5)
     image_id = keys.take("image_token_id", aliases=["img_context_token_id"])
     video_id = keys.take("video_token_id", aliases=["video_context_token_id"])
-    tower, vision_rest = _vision_from_json(vision, frames, strict=strict)
+    pixels = {key: values[key] for key in ("norm_mean", "norm_std") if values.get(key)}
+    if vision.get("video_temporal_patch_size", frames) is None:
+        frames = 0
+    tower, vision_rest = _vision_from_json({**pixels, **vision}, frames, strict=strict)
     extra = keys.rest(known=UNREAD, strict=strict)
     if vision_rest:
         extra["vision_config"] = vision_rest
+    if audio:
+        extra[LEFT_ASIDE_AUDIO] = audio
     return VisionLanguageConfig(
         text=nemotron_h_config.config_from_json(
             text, strict=strict, where="config.json: text_config"
@@ -108,8 +141,9 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Visi
         vision=tower,
         projector_hidden_size=hidden,
         downsample_ratio=ratio,
-        image_token_id=18 if image_id is None else image_id,
+        image_token_id=image_token_id if image_id is None else image_id,
         video_token_id=video_id,
+        family=family,
         extra=extra,
     )
 
@@ -118,7 +152,7 @@ def config_to_json(config: VisionLanguageConfig) -> dict[str, Any]:
     """The configuration as transformers opens it, with the released names beside its own."""
     vision = config.vision
     extra = dict(config.extra)
-    tower = {**extra.pop("vision_config", {}), **_vision_to_json(vision)}
+    tower = {**extra.pop("vision_config", {}), **vision_to_json(vision)}
     frames = vision.video_temporal_patch_size or 2
     eos = config.text.eos_token_id
     return {
@@ -166,6 +200,9 @@ def _vision_from_json(
     width, layers, heads = TOWERS[name]
     num_cls, num_registers = _prefix_tokens(args)
     width = keys.take("hidden_size", width)
+    frames = keys.take("video_temporal_patch_size", frames)
+    if frames > 1:
+        keys.require("separate_video_embedder", [True])
     patch = keys.take("patch_size", 16)
     limit = keys.take("max_img_size", args.get("cpe_max_size", 2048))
     summary = keys.take("summary_idxs", [0, 1])
@@ -186,7 +223,7 @@ def _vision_from_json(
         num_registers=keys.take("num_registers", num_registers),
         summary_idxs=tuple(summary),
         layer_norm_eps=keys.take("layer_norm_eps", 1e-6),
-        video_temporal_patch_size=keys.take("video_temporal_patch_size", frames),
+        video_temporal_patch_size=frames or None,
         image_mean=(mean[0], mean[1], mean[2]),
         image_std=(std[0], std[1], std[2]),
         initializer_range=keys.take("initializer_range", 0.02),
@@ -207,7 +244,7 @@ def _prefix_tokens(args: Mapping[str, Any]) -> tuple[int, int]:
     return num_cls, registers
 
 
-def _vision_to_json(config: RadioConfig) -> dict[str, Any]:
+def vision_to_json(config: RadioConfig) -> dict[str, Any]:
     return {
         "hidden_act": "gelu",
         "hidden_size": config.hidden_size,

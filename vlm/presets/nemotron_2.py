@@ -91,4 +91,5 @@ def nano_12b_v2_vl() -> VisionLanguageConfig:
         vision=c_radio_v2_h(),
         projector_hidden_size=20480,
         image_token_id=131072,
+        family="NemotronH_Nano_VL_V2",
     )
