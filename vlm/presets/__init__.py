@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
-from . import nemotron_2, nemotron_3
+from . import jamba, nemotron_2, nemotron_3
 from .small import bench_m, bench_s, default, default_cpu, tiny
 
 __all__ = ["PRESETS", "bench_m", "bench_s", "default", "default_cpu", "preset", "tiny"]
@@ -30,6 +30,9 @@ PRESETS: dict[str, Callable[[], VisionLanguageConfig | LanguageConfig]] = {
     "nemotron-3-ultra-550b-a55b": nemotron_3.ultra_550b_a55b,
     "nemotron-3.5-lightning-30b-a3b": nemotron_3.lightning_30b_a3b,
     "nemotron-3-nano-omni-30b-a3b": nemotron_3.nano_omni_30b_a3b,
+    "jamba-v0.1": jamba.v01,
+    "jamba-1.5-mini": jamba.mini_1_5,
+    "jamba-1.5-large": jamba.large_1_5,
 }
 
 
