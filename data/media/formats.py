@@ -30,6 +30,7 @@ _FOREIGN = (
     (4, b"ftypavif", "an AVIF picture"),
     (4, b"ftyp", "a video"),
     (0, b"\x1aE\xdf\xa3", "a video"),
+    (8, b"AVI ", "a video"),
     (0, b"RIFF", "a RIFF file (a video or a sound)"),
 )
 

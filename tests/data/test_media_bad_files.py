@@ -68,6 +68,7 @@ def test_missing_folder_empty_and_pipe(tmp_path):
         (b"PK\x03\x04rest", "a ZIP or Office file"),
         (b"\0\0\0\x20ftypheic", "a HEIC picture"),
         (b"\0\0\0\x20ftypisom", "a video"),
+        (b"RIFF\x10\0\0\0AVI LIST", "a video"),
         (bytes(range(256)), "not in a known format"),
         (b"\0\0\0\0", "not in a known format"),
     ],

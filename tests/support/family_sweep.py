@@ -88,7 +88,7 @@ class Oracle:
         self.model = sweep.build(sweep.config(Draw(seed))).eval().float()
         with torch.no_grad():
             for name, value in self.model.state_dict().items():
-                _randomise(name, value)
+                randomise(name, value)
         sweep.prepare(self.model)
         self.margins = Margins(self.model, sweep)
         self._tokens = torch.Generator().manual_seed(seed)
@@ -118,7 +118,7 @@ class Oracle:
         return torch.cat(steps)
 
 
-def _randomise(name: str, value: Tensor) -> None:
+def randomise(name: str, value: Tensor) -> None:
     if name.endswith(("A_log", "dt_bias", "dt_proj.bias")):
         value.uniform_(-2.0, 1.0)
     elif name.endswith("e_score_correction_bias"):

@@ -21,11 +21,12 @@ import latentvlm
 from latentvlm.data.processor import ModelInputs
 from latentvlm.data.video import Video
 from latentvlm.data.video_transform import VideoConfig, VideoTransform
-from latentvlm.errors import FusionError, InputError, MediaError
+from latentvlm.errors import FusionError, InputError, MediaError, PromptError
 from latentvlm.token_reduction.tubelets import Tubelets
 from latentvlm.vision_encoder import radio
 from latentvlm.vlm.api import VLM
 from latentvlm.vlm.cache import Cache
+from latentvlm.vlm.generate import generate_batch
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.prompt import embed
 
@@ -222,6 +223,23 @@ def test_ask_and_chat(vlm: VLM):
     assert asked.token_ids == chatted.token_ids == again.token_ids
     both = vlm.ask("What is it?", PICTURE, clip, generation=config)
     assert both.usage.visual_tokens > asked.usage.visual_tokens and len(both.usage.image_grids) == 1
+
+
+def test_several_prompts_at_once_and_a_given_answer(vlm: VLM, model: VisionLanguageModel):
+    config = latentvlm.GenerationConfig(max_tokens=4)
+    prompts = [vlm.processor(ask(video(n, 48, 64, seed=n))) for n in (1, 3)]
+    together = generate_batch(model, prompts, config)
+    for n, choices in zip((1, 3), together, strict=True):
+        alone = vlm.ask("What is it?", video(n, 48, 64, seed=n), generation=config)
+        assert [choice.id for choice in choices] == list(alone.token_ids)
+    score = vlm.score("What is it?", "It is", video(1, 48, 64, seed=1))
+    other = vlm.score("What is it?", "It is", video(1, 48, 64, seed=2))
+    assert score.token_ids == other.token_ids and score.total != other.total
+
+
+def test_the_model_in_the_package_was_not_trained_on_videos():
+    with pytest.raises(PromptError, match="no part of type video"):
+        latentvlm.load(device="cpu").ask("What is it?", video(1, 32, 32))
 
 
 def test_what_is_refused(vlm: VLM, model: VisionLanguageModel, tmp_path: Path):
