@@ -26,6 +26,34 @@ def _check_choice(key: str, value: str, choices: list[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rotary:
+    """Rotary position embedding (arXiv:2104.09864) of the first `dims` values of every head."""
+
+    dims: int
+    theta: float = 10000.0
+
+    def __post_init__(self) -> None:
+        if self.dims < 2 or self.dims % 2:
+            raise ConfigError(
+                f"Rotary embedding turns pairs of values; it cannot turn {self.dims}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multipliers:
+    """Constant factors on embeddings, on what a layer adds to the residual, and on logits.
+
+    `attention` is the scale of attention's scores, `head_dim ** -0.5` if None; logits are
+    divided by `logits_divisor`.
+    """
+
+    embedding: float = 1.0
+    residual: float = 1.0
+    attention: float | None = None
+    logits_divisor: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class LanguageConfig:
     """A hybrid language model: one mixer a layer, named by one letter of the pattern.
 
@@ -56,11 +84,12 @@ class LanguageConfig:
     time_step_max: float = 0.1
     time_step_floor: float = 1e-4
     mamba_dt_rank: int = 0  # Mamba-1's step sizes are made from so many values
-    # attention (no positional embedding)
+    # attention (no positional embedding but the rotary one, if any)
     num_attention_heads: int = 8
     num_key_value_heads: int = 8
     head_dim: int = 64
     attention_bias: bool = False
+    rotary: Rotary | None = None
     # MLP and MoE: "relu2" is squared ReLU without a gate, "swiglu" has a gate with SiLU
     mlp_hidden_act: str = "relu2"
     intermediate_size: int = 0
@@ -79,6 +108,7 @@ class LanguageConfig:
     num_nextn_predict_layers: int = 0
     mtp_hybrid_override_pattern: str = "*E"
     # the rest
+    multipliers: Multipliers = Multipliers()
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02
     tie_word_embeddings: bool = False

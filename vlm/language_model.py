@@ -37,6 +37,7 @@ class Block(nn.Module):
     def __init__(self, config: LanguageConfig, letter: str) -> None:
         super().__init__()
         self.letter = letter
+        self.residual = config.multipliers.residual
         self.norm = RMSNorm(config.hidden_size, eps=config.layer_norm_epsilon)
         if letter == "M":
             self.mixer = Mamba2Mixer(config)
@@ -56,11 +57,12 @@ class Block(nn.Module):
 
     def forward(self, x_TD: Tensor, row: PackedRow, cache=None) -> Tensor:
         h_TD = self.norm(x_TD)
-        if self.letter in "Mm*":
-            return x_TD + self.mixer(h_TD, row, cache)
-        return x_TD + self.mixer(h_TD)
+        y_TD = self.mixer(h_TD, row, cache) if self.letter in "Mm*" else self.mixer(h_TD)
+        return x_TD + (y_TD if self.residual == 1.0 else self.residual * y_TD)
 
     def decode_weights(self) -> LayerWeights | None:
+        if self.residual != 1.0:
+            return None
         return self.mixer.decode_weights(self.norm)
 
 
@@ -134,7 +136,9 @@ class LanguageModel(nn.Module):
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Token embeddings `(T, D)`."""
-        return self.embeddings(input_ids)
+        embeds = self.embeddings(input_ids)
+        factor = self.config.multipliers.embedding
+        return embeds if factor == 1.0 else embeds * factor
 
     def forward(
         self, inputs_embeds: Tensor, *, cu_seqlens: Tensor | None = None, cache: Cache | None = None
@@ -182,7 +186,9 @@ class LanguageModel(nn.Module):
 
     def logits(self, hidden_TD: Tensor) -> Tensor:
         """Float32 logits `(T, vocab)`."""
-        return linear(hidden_TD, self.lm_head.weight).float()
+        logits = linear(hidden_TD, self.lm_head.weight).float()
+        divisor = self.config.multipliers.logits_divisor
+        return logits if divisor == 1.0 else logits / divisor
 
     def mtp_hidden(
         self, hidden_TD: Tensor, next_embeds_TD: Tensor, *, cu_seqlens: Tensor | None = None

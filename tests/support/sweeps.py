@@ -3,6 +3,8 @@
 from support.family_sweep import VOCABULARY, Draw, Sweep
 from torch import Tensor
 from transformers import (
+    BambaConfig,
+    BambaForCausalLM,
     JambaConfig,
     JambaForCausalLM,
     NemotronHConfig,
@@ -103,6 +105,40 @@ def _jamba(draw: Draw) -> JambaConfig:
     )
 
 
+def _bamba(draw: Draw) -> BambaConfig:
+    return BambaConfig(
+        **_heads(draw),
+        **_mamba2(draw),
+        vocab_size=VOCABULARY,
+        **draw.one_of(
+            {"num_hidden_layers": 2, "attn_layer_indices": [1]},
+            {"num_hidden_layers": 3, "attn_layer_indices": [0, 2]},
+            {"num_hidden_layers": 4, "attn_layer_indices": [1, 2]},
+            {"num_hidden_layers": 4, "attn_layer_indices": [2]},
+        ),
+        intermediate_size=draw.one_of(48, 20),
+        rope_parameters={"rope_type": "default", "rope_theta": draw.one_of(10000.0, 500.0)},
+        attention_bias=draw.one_of(False, True),
+        mlp_bias=draw.one_of(False, True),
+        tie_word_embeddings=draw.one_of(False, False, False, True),
+        rms_norm_eps=draw.one_of(1e-6, 1e-5),
+        eos_token_id=draw.one_of(2, [2, 11]),
+    )
+
+
+def _mamba2(draw: Draw) -> dict:
+    return {
+        "mamba_n_heads": draw.one_of(4, 8),
+        "mamba_n_groups": draw.one_of(1, 2, 4),
+        "mamba_d_state": draw.one_of(8, 16, 5),
+        "mamba_d_conv": draw.one_of(4, 3),
+        "mamba_expand": draw.one_of(2, 1, 3),
+        "mamba_chunk_size": draw.one_of(16, 7, 64),
+        "mamba_conv_bias": draw.one_of(True, True, False),
+        "mamba_proj_bias": draw.one_of(False, False, True),
+    }
+
+
 SWEEPS: dict[str, Sweep] = {
     "nemotron_h": Sweep(
         build=NemotronHForCausalLM,
@@ -112,4 +148,5 @@ SWEEPS: dict[str, Sweep] = {
         prepare=_lift_clamp,
     ),
     "jamba": Sweep(build=JambaForCausalLM, config=_jamba, router=JambaTopKRouter),
+    "bamba": Sweep(build=BambaForCausalLM, config=_bamba),
 }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ConfigError
-from ..config import LanguageConfig
+from ..config import LanguageConfig, Multipliers
 from .json_keys import Keys, check_unquantized, check_writable, read_eos, write_eos
 from .paired import period_and_offset, split_pattern
 
@@ -103,6 +103,8 @@ def config_to_json(config: LanguageConfig) -> dict[str, Any]:
         mlp_hidden_act="swiglu",
         mlp_bias=False,
         attention_bias=False,
+        rotary=None,
+        multipliers=Multipliers(),
         num_nextn_predict_layers=0,
     )
     if "E" in seconds:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ConfigError
-from ..config import LanguageConfig
+from ..config import LanguageConfig, Multipliers
 from .json_keys import Keys, check_unquantized, check_writable, read_eos, write_eos
 
 ARCHITECTURE = "NemotronHForCausalLM"
@@ -151,7 +151,14 @@ def config_to_json(config: LanguageConfig) -> dict[str, Any]:
     Raises:
         ConfigError: the configuration has what this format cannot say.
     """
-    check_writable(config, family=MODEL_TYPE, mlp_hidden_act="relu2", router_score="sigmoid")
+    check_writable(
+        config,
+        family=MODEL_TYPE,
+        mlp_hidden_act="relu2",
+        router_score="sigmoid",
+        rotary=None,
+        multipliers=Multipliers(),
+    )
     if "m" in config.hybrid_override_pattern:
         raise ConfigError(f"A checkpoint of the family {MODEL_TYPE} cannot hold Mamba-1 layers.")
     written = {key: getattr(config, key) for key in DEFAULTS}

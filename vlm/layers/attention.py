@@ -1,5 +1,6 @@
-"""Causal grouped-query attention without positional embedding (letter `*` of the pattern)."""
+"""Causal grouped-query attention (letter `*` of the pattern), with rotary positions or none."""
 
+import torch
 from torch import Tensor, nn
 
 from ..cache import AttentionCache
@@ -7,16 +8,21 @@ from ..config import LanguageConfig
 from ..ops.attention import causal_attention, decode_attention, packed_attention
 from ..ops.decode_weights import AttentionWeights
 from ..ops.linear import Linear
+from ..ops.rotary import rotary_tables, rotate
 from ..packed_row import PackedRow
 from .norm import RMSNorm
 
 
 class AttentionMixer(nn.Module):
-    """Scale `head_dim ** -0.5`, no rotary embedding, no query/key norm."""
+    """Scale `head_dim ** -0.5` unless the configuration has another; no query/key norm."""
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
         self.head_dim = config.head_dim
+        self.rotary = config.rotary
+        scale = config.multipliers.attention
+        # the scores are scaled by head_dim ** -0.5 anyway, so the queries get what is left
+        self.query_factor = None if scale is None else scale * config.head_dim**0.5
         q_size = config.num_attention_heads * config.head_dim
         kv_size = config.num_key_value_heads * config.head_dim
         bias = config.attention_bias
@@ -30,6 +36,16 @@ class AttentionMixer(nn.Module):
         q = self.q_proj(x_TD).view(T, -1, self.head_dim)
         k = self.k_proj(x_TD).view(T, -1, self.head_dim)
         v = self.v_proj(x_TD).view(T, -1, self.head_dim)
+        if self.query_factor is not None:
+            q = q * self.query_factor
+        if self.rotary is not None:
+            before = [0] * len(row.spans) if cache is None else cache.lengths
+            counts = [
+                torch.arange(length, length + stop - start, device=q.device)
+                for length, (start, stop) in zip(before, row.spans, strict=True)
+            ]
+            tables = rotary_tables(row.join(counts), dims=self.rotary.dims, theta=self.rotary.theta)
+            q, k = rotate(q, *tables), rotate(k, *tables)
         if cache is None:
             out = packed_attention(q, k, v, row.bounds)
         elif row.is_decode:
@@ -50,7 +66,8 @@ class AttentionMixer(nn.Module):
 
     def decode_weights(self, norm: RMSNorm) -> AttentionWeights | None:
         """What a decode step needs of this layer; None if it has parts the step does not know."""
-        if self.q_proj.bias is not None:
+        plain = self.rotary is None and self.query_factor is None
+        if self.q_proj.bias is not None or not plain:
             return None
         return AttentionWeights(
             norm=norm.weight,
