@@ -18,13 +18,14 @@ from ..errors import CheckpointError
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
 from .asking import Request, open_pages, start_answer
-from .checkpoint import load_model
+from .checkpoint import Quantized, load_model
 from .conversation import Medium, question_message
 from .device import choose_device, choose_dtype
 from .generate import never
 from .limits import ModelLimits
 from .loading import read_end_ids, read_processor, read_stored_dtype, widen_tower
 from .prompt import Model, hidden_states, inputs_on_device, language_model
+from .quantize.bits import bits_in_memory, bits_per_parameter, num_parameters
 from .reasoning import Thinking
 from .sampling import GenerationConfig
 from .score import score_answer
@@ -36,6 +37,9 @@ def load(
     folder: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    *,
+    quantized: Quantized = "packed",
+    kv_cache: str | None = None,
 ) -> "VLM":
     """Open a checkpoint folder.
 
@@ -47,10 +51,15 @@ def load(
         dtype: "float32", "bfloat16" or "float16"; None is what the checkpoint is stored in,
             or float32 on a CPU that has no bfloat16 units. Asked for on such a CPU, bfloat16
             halves the memory of the language model, which is widened as it is used.
+        quantized: what becomes of weights stored in FP8 or NVFP4. "packed" keeps them so and
+            widens each as it is used, "expand" widens them here; "experts-int8" makes the
+            experts of a full-precision checkpoint INT8.
+        kv_cache: "fp8" keeps keys and values in 8 bits, by the checkpoint's scales if it has
+            any; None keeps them in `dtype`.
 
     Raises:
         CheckpointError: the folder, a shard or a tensor is missing or wrong.
-        ConfigError: `device` or `dtype` has no such value.
+        ConfigError: `device`, `dtype`, `quantized` or `kv_cache` has no such value.
         BackendError: this machine does not have the device.
     """
     if folder is None and not (PRETRAINED / "config.json").is_file():
@@ -62,7 +71,7 @@ def load(
         raise CheckpointError(f"{folder} is not a folder; a checkpoint is one.")
     device = choose_device(device)
     dtype = choose_dtype(dtype, device, stored=read_stored_dtype(folder))
-    model = load_model(folder, device=device, dtype=dtype)
+    model = load_model(folder, device=device, dtype=dtype, quantized=quantized, kv_cache=kv_cache)
     widen_tower(model)
     text = language_model(model).config
     limits = ModelLimits.read(folder)
@@ -105,9 +114,11 @@ class VLM:
         self._why_no_text = why_no_text
 
     def __repr__(self) -> str:
-        weight = language_model(self.model).lm_head.weight
-        millions = sum(each.numel() for each in self.model.parameters()) / 1e6
+        weight = language_model(self.model).embeddings.weight
+        millions = num_parameters(self.model) / 1e6
         kind = str(weight.dtype).removeprefix("torch.")
+        if language_model(self.model).is_packed:
+            kind += f", {bits_per_parameter(bits_in_memory(self.model)):.1f} bits each"
         return f"VLM({millions:.1f}M parameters, {kind} on {weight.device})"
 
     @property

@@ -1,10 +1,11 @@
 """What a set of sequences carries from one call to the next.
 
-Attention layers keep keys and values, Mamba layers the last inputs of the convolution
-and the state of the scan (float32 unless asked otherwise). MLP and MoE layers keep nothing.
+Attention layers keep keys and values (in FP8 if asked), Mamba layers the last inputs of the
+convolution and the state of the scan (float32 unless asked otherwise). MLP and MoE layers keep
+nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,15 +14,30 @@ from torch import Tensor
 from ..errors import InputError
 from .config import LanguageConfig
 from .ops.decode import Step
+from .quantize.fp8 import decode_e4m3, encode_e4m3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fp8Scales:
+    """How an FP8 cache keeps a layer's keys and values: as the E4M3 bytes of `x / scale`."""
+
+    key: float = 1.0
+    value: float = 1.0
 
 
 class AttentionCache:
-    """Keys and values `(num_seqs, kv_heads, capacity, head_dim)` and how many are filled."""
+    """Keys and values `(num_seqs, kv_heads, capacity, head_dim)` and how many are filled.
 
-    def __init__(self, keys: Tensor, values: Tensor, lengths: list[int]) -> None:
+    With `fp8` they are bytes, widened whenever they are asked for.
+    """
+
+    def __init__(
+        self, keys: Tensor, values: Tensor, lengths: list[int], *, fp8: Fp8Scales | None = None
+    ) -> None:
         self.keys = keys
         self.values = values
         self.lengths = lengths
+        self.fp8 = fp8
 
     def _reserve(self, length: int) -> None:
         capacity = self.keys.shape[2]
@@ -39,27 +55,44 @@ class AttentionCache:
         """Add T tokens to one sequence; returns all its keys and values `(G, K, E)`."""
         start, stop = self.lengths[seq], self.lengths[seq] + k_TGE.shape[0]
         self._reserve(stop)
-        self.keys[seq, :, start:stop] = k_TGE.transpose(0, 1)
-        self.values[seq, :, start:stop] = v_TGE.transpose(0, 1)
+        k, v = self._narrow(k_TGE, v_TGE)
+        self.keys[seq, :, start:stop] = k.transpose(0, 1)
+        self.values[seq, :, start:stop] = v.transpose(0, 1)
         self.lengths[seq] = stop
-        return self.keys[seq, :, :stop], self.values[seq, :, :stop]
+        return self._widen(self.keys[seq, :, :stop], self.values[seq, :, :stop], k_TGE.dtype)
 
     def append_one(self, k_SGE: Tensor, v_SGE: Tensor) -> tuple[Tensor, Tensor]:
-        """Add one token to every sequence; returns the whole key and value tensors."""
+        """Add one token to every sequence; returns keys and values, filled ones at least."""
         self._reserve(max(self.lengths) + 1)
+        k, v = self._narrow(k_SGE, v_SGE)
         if min(self.lengths) == max(self.lengths):
-            self.keys[:, :, self.lengths[0]] = k_SGE
-            self.values[:, :, self.lengths[0]] = v_SGE
+            self.keys[:, :, self.lengths[0]] = k
+            self.values[:, :, self.lengths[0]] = v
         else:
             at = torch.tensor(self.lengths, device=self.keys.device)
             seqs = torch.arange(len(self.lengths), device=self.keys.device)
-            self.keys[seqs, :, at] = k_SGE.to(self.keys.dtype)
-            self.values[seqs, :, at] = v_SGE.to(self.values.dtype)
+            self.keys[seqs, :, at] = k.to(self.keys.dtype)
+            self.values[seqs, :, at] = v.to(self.values.dtype)
         self.lengths = [length + 1 for length in self.lengths]
-        return self.keys, self.values
+        if self.fp8 is None:
+            return self.keys, self.values
+        longest = max(self.lengths)
+        return self._widen(self.keys[:, :, :longest], self.values[:, :, :longest], k_SGE.dtype)
 
     def select(self, seqs: list[int]) -> "AttentionCache":
-        return AttentionCache(self.keys[seqs], self.values[seqs], [self.lengths[s] for s in seqs])
+        lengths = [self.lengths[s] for s in seqs]
+        return AttentionCache(self.keys[seqs], self.values[seqs], lengths, fp8=self.fp8)
+
+    def _narrow(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        if self.fp8 is None:
+            return k, v
+        return encode_e4m3(k.float() / self.fp8.key), encode_e4m3(v.float() / self.fp8.value)
+
+    def _widen(self, keys: Tensor, values: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        if self.fp8 is None:
+            return keys, values
+        wide = decode_e4m3(keys).mul_(self.fp8.key), decode_e4m3(values).mul_(self.fp8.value)
+        return wide[0].to(dtype), wide[1].to(dtype)
 
 
 @dataclass
@@ -97,15 +130,23 @@ class Cache:
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
         state_dtype: torch.dtype = torch.float32,
+        fp8: Mapping[int, Fp8Scales] | None = None,
     ) -> "Cache":
-        """Empty caches; `capacity` tokens are reserved in attention layers and grow on demand."""
+        """Empty caches; `capacity` tokens are reserved in attention layers and grow on demand.
+
+        Args:
+            fp8: attention layers, by number, that keep E4M3 bytes whatever `dtype` is.
+        """
         layers: list[AttentionCache | MambaCache | None] = []
-        for letter in config.hybrid_override_pattern:
+        for idx, letter in enumerate(config.hybrid_override_pattern):
             if letter == "*":
                 shape = (num_seqs, config.num_key_value_heads, capacity, config.head_dim)
                 # zeros, for what lies behind a short sequence gets weight 0, and 0 times nan is nan
-                keys = torch.zeros(shape, device=device, dtype=dtype)
-                layers.append(AttentionCache(keys, torch.zeros_like(keys), [0] * num_seqs))
+                scales = (fp8 or {}).get(idx)
+                kept = dtype if scales is None else torch.uint8
+                keys = torch.zeros(shape, device=device, dtype=kept)
+                values, lengths = torch.zeros_like(keys), [0] * num_seqs
+                layers.append(AttentionCache(keys, values, lengths, fp8=scales))
             elif letter in "Mm":
                 channels = config.mamba_conv_size if letter == "M" else config.mamba_inner_size
                 rows = torch.zeros(

@@ -131,12 +131,7 @@ class Generation:
             torch.cuda.synchronize(embeds_TD.device)
         self.encode_s = time.perf_counter() - begin
         trunk = language_model(self._model)
-        self._cache = Cache.allocate(
-            trunk.config,
-            capacity=embeds_TD.shape[0] + self._room,
-            device=embeds_TD.device,
-            dtype=embeds_TD.dtype,
-        )
+        self._cache = trunk.allocate_cache(capacity=embeds_TD.shape[0] + self._room)
         hidden_TD = embeds_TD
         for block_TD in embeds_TD.split(PREFILL_BLOCK):
             if self._is_cancelled():
@@ -180,12 +175,9 @@ def generate_batch(
     lengths = [each.input_ids.shape[0] for each in packed]
     trunk = language_model(model)
     embeds_TD = torch.cat([embed(model, each) for each in packed])
-    cache = Cache.allocate(
-        trunk.config,
+    cache = trunk.allocate_cache(
         len(packed),
         capacity=max(length + room for length, room in zip(lengths, rooms, strict=True)),
-        device=embeds_TD.device,
-        dtype=embeds_TD.dtype,
     )
     bounds = torch.tensor([0, *lengths], device=embeds_TD.device).cumsum(0).to(torch.int32)
     hidden_TD = trunk(embeds_TD, cu_seqlens=bounds, cache=cache)[bounds[1:].long() - 1]

@@ -10,7 +10,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from .cache import Cache
+from ..errors import ConfigError
+from .cache import Cache, Fp8Scales
 from .config import LanguageConfig
 from .layers.attention import AttentionMixer
 from .layers.mamba1 import Mamba1Mixer
@@ -21,8 +22,9 @@ from .layers.norm import RMSNorm
 from .ops.arena import lay_out
 from .ops.decode import Step, build_step
 from .ops.decode_weights import LayerWeights
-from .ops.linear import Linear, linear
+from .ops.linear import Linear
 from .packed_row import PackedRow
+from .quantize.packed import PackedWeight
 
 
 class Block(nn.Module):
@@ -103,6 +105,7 @@ class LanguageModel(nn.Module):
         if config.tie_word_embeddings:
             self.lm_head.weight = self.embeddings.weight
         self.mtp = MultiTokenPrediction(config) if config.num_nextn_predict_layers else None
+        self.kv_cache: str | None = None
         self.reset_parameters()
 
     @torch.no_grad()
@@ -123,6 +126,8 @@ class LanguageModel(nn.Module):
 
         Names, shapes and values stay. For a model that is done training and stays where it is.
         """
+        if self.is_packed:
+            return self
         groups: list[tuple[list[Tensor], int]] = []
         for layer in self.layers:
             if isinstance(layer, Block):
@@ -133,6 +138,53 @@ class LanguageModel(nn.Module):
         if kinds == {("cpu", torch.float32)}:
             lay_out(groups)
         return self
+
+    @property
+    def device(self) -> torch.device:
+        return self.embeddings.weight.device
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether any weight is kept in few bits and widened as it is used."""
+        return any(isinstance(module, PackedWeight) for module in self.modules())
+
+    def use_kv_cache(self, kind: str | None, *, declared: str | None = None) -> None:
+        """Choose what `allocate_cache` keeps keys and values in.
+
+        Args:
+            kind: "fp8", or None for the model's own number format.
+            declared: what the checkpoint says of its cache's scales.
+
+        Raises:
+            ConfigError: there is no such kind, or the scales are of another one.
+        """
+        if kind not in (None, "fp8"):
+            raise ConfigError(f"kv_cache is {kind!r}; it must be 'fp8' or None.")
+        if kind == "fp8" and declared not in (None, "FP8"):
+            raise ConfigError(
+                f"The checkpoint declares a cache in {declared}; its scales are of no use for FP8."
+            )
+        self.kv_cache = kind
+
+    def allocate_cache(self, num_seqs: int = 1, *, capacity: int = 256) -> Cache:
+        """An empty cache where the model is, in its number format or as `use_kv_cache` chose."""
+        weight = self.embeddings.weight
+        fp8 = None
+        if self.kv_cache == "fp8":
+            mixers = [layer.mixer for layer in self.layers if isinstance(layer, Block)]
+            fp8 = {
+                idx: Fp8Scales(key=mixer.k_scale, value=mixer.v_scale)
+                for idx, mixer in enumerate(mixers)
+                if isinstance(mixer, AttentionMixer)
+            }
+        return Cache.allocate(
+            self.config,
+            num_seqs,
+            capacity=capacity,
+            device=weight.device,
+            dtype=weight.dtype,
+            fp8=fp8,
+        )
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Token embeddings `(T, D)`."""
@@ -176,17 +228,18 @@ class LanguageModel(nn.Module):
 
         The lean step is for float32 alone: narrower weights are widened by the layers.
         """
-        parts = [layer.decode_weights() for layer in self.layers if isinstance(layer, Block)]
-        known = [part for part in parts if part is not None]
         tensors = [*self.parameters(), *cache.tensors()]
-        if len(known) == len(parts) and all(t.dtype == torch.float32 for t in tensors):
-            return build_step(known, cache.layers, cache.num_seqs)
+        if not self.is_packed and all(t.dtype == torch.float32 for t in tensors):
+            parts = [layer.decode_weights() for layer in self.layers if isinstance(layer, Block)]
+            known = [part for part in parts if part is not None]
+            if len(known) == len(parts):
+                return build_step(known, cache.layers, cache.num_seqs)
         bounds = torch.arange(cache.num_seqs + 1, dtype=torch.int32)
         return partial(self._run_layers, row=PackedRow(bounds, cache.num_seqs), cache=cache)
 
     def logits(self, hidden_TD: Tensor) -> Tensor:
         """Float32 logits `(T, vocab)`."""
-        logits = linear(hidden_TD, self.lm_head.weight).float()
+        logits = self.lm_head(hidden_TD).float()
         divisor = self.config.multipliers.logits_divisor
         return logits if divisor == 1.0 else logits / divisor
 

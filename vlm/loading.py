@@ -70,7 +70,7 @@ def widen_tower(model: Model) -> None:
     """
     if isinstance(model, LanguageModel) or model.device.type != "cpu":
         return
-    if model.language_model.lm_head.weight.dtype != torch.bfloat16 or cpu_multiplies_bfloat16():
+    if model.language_model.embeddings.weight.dtype != torch.bfloat16 or cpu_multiplies_bfloat16():
         return
     for part in (model.vision_encoder, model.vision_final_layernorm, model.projector):
         if part is not None:

@@ -63,7 +63,7 @@ def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
     shows = inputs.pixel_values is not None or inputs.pixel_values_videos is not None
     if shows and isinstance(model, LanguageModel):
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-    device = language_model(model).lm_head.weight.device
+    device = language_model(model).device
 
     def moved(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(device)

@@ -202,7 +202,10 @@ EXPERT = "language_model.backbone.layers.3.mixer.experts.2.up_proj.weight"
         (lambda t: t.pop(EMBEDDINGS), f"missing: {re.escape(EMBEDDINGS)}"),
         (lambda t: t.pop(EXPERT), f"missing: {re.escape(EXPERT)}"),
         (lambda t: t.update({"other.weight": torch.ones(2)}), r"unexpected.*other\.weight"),
-        (lambda t: t.update({f"{EMBEDDINGS}_scale": torch.ones(2)}), "unexpected.*weight_scale"),
+        (
+            lambda t: t.update({f"{EMBEDDINGS}_scale": torch.ones(2)}),
+            "weight_scale is a scale",
+        ),
         (
             lambda t: t.update({EXPERT.replace(".2.", ".4."): t[EXPERT].clone()}),
             r"unexpected: .*experts\.4\.up_proj",
@@ -214,7 +217,7 @@ EXPERT = "language_model.backbone.layers.3.mixer.experts.2.up_proj.weight"
         (lambda t: t.update({EXPERT: t[EXPERT][:1].clone()}), r"misshapen: .*experts\.2\.up_proj"),
         (
             lambda t: t.update({EXPERT: t[EXPERT].to(torch.float8_e4m3fn)}),
-            r"quantized.*experts\.2\.up_proj\.weight is F8_E4M3",
+            r"experts\.2\.up_proj\.weight is F8_E4M3, quantized, but .*weight_scale is missing",
         ),
     ],
 )

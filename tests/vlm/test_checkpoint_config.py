@@ -163,7 +163,6 @@ def test_foreign_keys_are_kept_and_named():
         ({"use_bias": 1}, "use_bias 1, which is no bool"),
         ({"time_step_limit": [0.0, "x"]}, "time_step_limit 'x'"),
         ({"time_step_limit": [0.0]}, "time_step_limit of 1 numbers"),
-        ({"quantization_config": {"quant_method": "modelopt"}}, "modelopt"),
     ],
 )
 def test_values_that_are_not_supported(change: dict, words: str):
@@ -188,10 +187,6 @@ def test_families(tmp_path: Path):
     assert isinstance(load_config(tmp_path, strict_config=True), LanguageConfig)
     (tmp_path / "config.json").write_text(json.dumps(RELEASED_OMNI))
     assert isinstance(load_config(tmp_path), VisionLanguageConfig)
-    (tmp_path / "hf_quant_config.json").write_text("{}")
-    with pytest.raises(ConfigError, match="quantized"):
-        load_config(tmp_path)
-    (tmp_path / "hf_quant_config.json").unlink()
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ConfigError, match="names bert"):
         load_config(tmp_path)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, Multipliers, Rotary
-from .json_keys import Keys, check_unquantized, check_writable, read_eos, write_eos
+from .json_keys import Keys, check_writable, read_eos, write_eos
 from .mamba2_pair_config import read_mixers, read_theta, write_mixers, write_rotary
 from .paired import split_pattern
 
@@ -25,7 +25,6 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Lang
     Raises:
         ConfigError: a value that is not supported, or `strict` and an unknown key.
     """
-    check_unquantized(values)
     keys = Keys(values, where="config.json")
     keys.require("hidden_act", ["silu", "swish"])
     mixers = read_mixers(keys, num_key_value_heads=8)

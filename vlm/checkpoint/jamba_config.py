@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, Multipliers
-from .json_keys import Keys, check_unquantized, check_writable, read_eos, write_eos
+from .json_keys import Keys, check_writable, read_eos, write_eos
 from .paired import period_and_offset, split_pattern
 
 MODEL_TYPE = "jamba"
@@ -57,7 +57,6 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Lang
     Raises:
         ConfigError: a value that is not supported, or `strict` and an unknown key.
     """
-    check_unquantized(values)
     keys = Keys(values, where="config.json")
     keys.require("hidden_act", ["silu", "swish"])
     if values.get("sliding_window") is not None:

@@ -137,13 +137,3 @@ def check_writable(config: LanguageConfig, *, family: str, **fixed: Any) -> None
                 f"{key} is {getattr(config, key)!r}, which a checkpoint of the family {family} "
                 f"cannot say; it must be {value!r}."
             )
-
-
-def check_unquantized(values: Mapping[str, Any]) -> None:
-    """Raise a ConfigError if a configuration says that its weights are quantized."""
-    if values.get("quantization_config"):
-        method = values["quantization_config"].get("quant_method", "some method")
-        raise ConfigError(
-            f"config.json says the weights are quantized ({method}); quantized checkpoints "
-            "cannot be read yet: use the BF16 release."
-        )

@@ -12,10 +12,16 @@ from ...errors import CheckpointError, ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
+from ..quantize.declared import read_declared, without_declared
+from ..quantize.modules import put_packed, takes_packed
+from ..quantize.packed import PackedWeight
 from ..skeleton import skeleton
 from .families import family_of, family_of_json
+from .kv_scales import is_kv_scale, put_kv_scales
 from .names import Family, Place, is_expert_stack, listed, stack_shape
+from .quantized import Quantized, check_choice, expanded, int8_stack, packed_weight, unlike
 from .shards import ShardReader
+from .stored_weights import StoredWeight, find_stored_weights
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
 SELECTION_BIAS = "gate.e_score_correction_bias"
@@ -33,12 +39,7 @@ def load_config(
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder; a checkpoint is one.")
-    values = read_json(folder / "config.json")
-    if (folder / "hf_quant_config.json").is_file():
-        raise ConfigError(
-            f"{folder} has hf_quant_config.json: quantized checkpoints cannot be read yet; "
-            "use the BF16 release."
-        )
+    values = without_declared(read_json(folder / "config.json"))
     family = family_of_json(values, folder / "config.json")
     return family.complete(family.read_config(values, strict_config), values, folder)
 
@@ -49,6 +50,8 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     strict_config: bool = False,
+    quantized: Quantized = "packed",
+    kv_cache: str | None = None,
 ) -> VisionLanguageModel | LanguageModel:
     """Open a checkpoint folder, ready to answer (evaluation mode).
 
@@ -58,37 +61,60 @@ def load_model(
         dtype: their number format; as stored if None. The routers' selection biases are
             float32 in any case.
         strict_config: raise on a key of `config.json` that nothing reads.
+        quantized: weights of few bits stay "packed" and are widened as they are used, or
+            "expand" to `dtype` here; "experts-int8" makes the experts of a full-precision
+            checkpoint INT8, and leaves the rest.
+        kv_cache: "fp8" keeps keys and values in 8 bits, by the checkpoint's scales where it
+            has them, else by 1; None keeps them in the model's number format.
 
     Raises:
         CheckpointError: a file is missing or unreadable; a tensor is missing, unexpected
             or misshapen; the message names it.
         ConfigError: `config.json` asks for what is not supported.
     """
+    check_choice(quantized)
     config = load_config(folder, strict_config=strict_config)
+    declared = read_declared(folder)
     family = family_of(config)
     model = skeleton(config)
     text = model.language_model if isinstance(model, VisionLanguageModel) else model
     with ShardReader(folder) as reader:
-        places = _places(reader, family)
+        stored = find_stored_weights(reader, declared)
+        places = _places(reader, family, stored)
         if not any(".mtp." in f".{place.name}" for place in places.values()):
             text.mtp = None  # transformers drops the draft head when it saves
         elif text.mtp is None:
             places = {n: place for n, place in places.items() if ".mtp." not in f".{place.name}"}
         prefix = "language_model." if text is not model else ""
         tied = f"{prefix}lm_head.weight" if text.config.tie_word_embeddings else None
-        tensors = _read(
-            reader, places, model, family, tied=tied, device=device or "cpu", dtype=dtype
+        tensors, packed = _read(
+            reader,
+            places,
+            stored,
+            model,
+            family,
+            tied=tied,
+            device=device or "cpu",
+            dtype=dtype,
+            quantized=quantized,
         )
+        put_kv_scales(reader, family.place, dict(model.named_modules()).get)
     if tied:
         tensors[tied] = tensors[f"{prefix}embeddings.weight"]
+    for name, weight in packed.items():
+        put_packed(model, name, weight)
+        tensors |= {f"{name}.{part}": buffer for part, buffer in weight.named_buffers()}
     model.load_state_dict(tensors, strict=True, assign=True)
+    text.use_kv_cache(kv_cache, declared=declared and declared.kv_cache)
     if tied:
         text.lm_head.weight = text.embeddings.weight
     return model.eval()
 
 
-def _places(reader: ShardReader, family: Family) -> dict[str, Place]:
-    """Disk name to place, for every tensor that is not left aside."""
+def _places(
+    reader: ShardReader, family: Family, stored: dict[str, StoredWeight]
+) -> dict[str, Place]:
+    """Disk name to place, for every weight that is not left aside; scales have none of theirs."""
     places: dict[str, Place] = {}
     unexpected = []
     sound = {name.partition(".")[0] for name in reader.files if family.is_sound(name)}
@@ -98,7 +124,9 @@ def _places(reader: ShardReader, family: Family) -> dict[str, Place]:
             "supported, so they are left aside and not written back.",
             stacklevel=3,
         )
-    for name in reader.files:
+    parts = {name for weight in stored.values() for name in weight.names}
+    names = [name for name in reader.files if name not in parts and not is_kv_scale(name)]
+    for name in [*names, *stored]:
         if family.is_left_aside(name):
             if family.must_be_ones(name) and not bool((reader.tensor(name) == 1).all()):
                 raise CheckpointError(
@@ -119,31 +147,47 @@ def _places(reader: ShardReader, family: Family) -> dict[str, Place]:
 def _read(
     reader: ShardReader,
     places: dict[str, Place],
+    stored: dict[str, StoredWeight],
     model: nn.Module,
     family: Family,
     *,
     tied: str | None,
     device: str | torch.device,
     dtype: torch.dtype | None,
-) -> dict[str, Tensor]:
-    """Every tensor of the model, experts stacked, checked before anything large is read."""
+    quantized: Quantized,
+) -> tuple[dict[str, Tensor], dict[str, PackedWeight]]:
+    """Every tensor of the model and every weight that stays packed, experts stacked.
+
+    All are checked before anything large is read.
+    """
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     sources: dict[str, dict[int | None, str]] = {}
     for disk, place in places.items():
         sources.setdefault(place.name, {}).setdefault(place.expert, disk)
-    complaints = _complaints(reader, wanted, sources, family, tied)
+    complaints = _complaints(reader, wanted, sources, stored, family, tied)
     if complaints:
         raise CheckpointError(f"{reader.folder} does not fit its config.json: {complaints}.")
     tensors: dict[str, Tensor] = {}
+    packed: dict[str, PackedWeight] = {}
+    usual = dtype or _stored_dtype(reader, sources)
     for name, shape in wanted.items():
         found = sources.get(name)
         if name == tied and not found:
             continue
         if not found:  # the identity where it is not stored
             fill = torch.ones if name.endswith("weight") else torch.zeros
-            tensors[name] = fill(
-                shape, dtype=dtype or _stored_dtype(reader, sources), device=device
-            )
+            tensors[name] = fill(shape, dtype=usual, device=device)
+            continue
+        few_bits = {idx: stored[disk] for idx, disk in found.items() if disk in stored}
+        if quantized == "experts-int8" and is_expert_stack(name):
+            packed[name] = int8_stack(reader, found, few_bits, shape, device)
+            continue
+        if few_bits:
+            weight = packed_weight(reader, few_bits, stack_shape(name, shape), device)
+            if quantized == "packed" and takes_packed(model, name) and name != tied:
+                packed[name] = weight
+            else:
+                tensors[name] = expanded(weight, usual).view(shape)
             continue
         kept = torch.float32 if name.endswith(SELECTION_BIAS) else dtype
         if None in found:
@@ -154,13 +198,16 @@ def _read(
         for expert, disk in found.items():
             stack[expert].copy_(reader.tensor(disk))
         tensors[name] = stack.view(shape)
-    return tensors
+    if quantized == "experts-int8" and not packed:
+        raise ConfigError(f"{reader.folder} has no experts, so none can be made INT8.")
+    return tensors, packed
 
 
 def _complaints(
     reader: ShardReader,
     wanted: dict[str, tuple[int, ...]],
     sources: dict[str, dict[int | None, str]],
+    stored: dict[str, StoredWeight],
     family: Family,
     tied: str | None,
 ) -> str:
@@ -181,6 +228,10 @@ def _complaints(
                 unexpected.append(disk)
                 continue
             expected = shape[1:] if stacked else shape
+            if disk in stored:
+                complaint = stored[disk].complaint(reader, expected)
+                misshapen += [complaint] if complaint else []
+                continue
             if reader.shape(disk) != expected:
                 misshapen.append(
                     f"{disk} is {list(reader.shape(disk))} but should be {list(expected)}"
@@ -195,7 +246,8 @@ def _complaints(
         ("missing", missing),
         ("unexpected", unexpected),
         ("misshapen", misshapen),
-        ("quantized, which cannot be read yet", unreadable),
+        ("of a number format that cannot be read", unreadable),
+        ("unlike, though they are used as one", unlike(reader, sources, stored)),
     ]
     return "; ".join(f"{kind}: {listed(names)}" for kind, names in kinds if names)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, Multipliers
-from .json_keys import Keys, check_unquantized, check_writable, read_eos, write_eos
+from .json_keys import Keys, check_writable, read_eos, write_eos
 
 ARCHITECTURE = "NemotronHForCausalLM"
 MODEL_TYPE = "nemotron_h"
@@ -120,7 +120,6 @@ def config_from_json(
     Raises:
         ConfigError: a value that is not supported, or `strict` and an unknown key.
     """
-    check_unquantized(values)
     keys = Keys(values, where=where)
     keys.require("mamba_hidden_act", ["silu", "swish"])
     keys.require("mlp_hidden_act", ["relu2"])

@@ -14,7 +14,7 @@ from ...errors import ConfigError
 from ...vision_encoder.radio import RadioConfig
 from ..config import VisionLanguageConfig
 from . import nemotron_h_config
-from .json_keys import Keys, check_unquantized
+from .json_keys import Keys
 from .names import labels
 
 ARCHITECTURE = "NemotronH_Omni_Reasoning_V3"
@@ -110,12 +110,10 @@ def config_from_json(
         ConfigError: a part is missing or a value is not supported, or `strict` and an
             unknown key.
     """
-    check_unquantized(values)
     keys = Keys(values, where="config.json")
     text = keys.take("text_config", aliases=["llm_config"])
     if not isinstance(text, dict):
         raise ConfigError("config.json has neither text_config nor llm_config.")
-    check_unquantized(text)
     vision: dict[str, Any] = keys.take("vision_config", {})
     # Readers of the V2 label take frames one by one unless they are told otherwise.
     frames = keys.take("video_temporal_patch_size", 0 if V2_LABEL in labels(values) else 2)

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from ...data.processor_files import write_json
+from ...errors import ConfigError
 from ..config import LanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
+from ..quantize.packed import PackedWeight
 from .families import family_of
 from .names import Family
 from .shards import MAX_SHARD_BYTES, write_shards
@@ -55,7 +57,14 @@ def save_model(
         dtype: number format of the weights; as they are if None. Selection biases, `A_log`
             and `D` are float32 in any case.
         max_shard_bytes: size at which a new file is begun.
+
+    Raises:
+        ConfigError: weights are packed, so what they were is not there to be written.
     """
+    if any(isinstance(module, PackedWeight) for module in model.modules()):
+        raise ConfigError(
+            'The weights of this model are packed; open it with quantized="expand" to save it.'
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     family = family_of(model.config)

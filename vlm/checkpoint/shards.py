@@ -3,6 +3,7 @@
 Only safetensors is read, so nothing is ever unpickled.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,12 @@ from ...errors import CheckpointError
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+BYTES_PER_VALUE = {
+    **dict.fromkeys(["F64", "I64", "U64"], 8),
+    **dict.fromkeys(["F32", "I32", "U32"], 4),
+    **dict.fromkeys(["BF16", "F16", "I16", "U16"], 2),
+    **dict.fromkeys(["F8_E4M3", "F8_E5M2", "F8_E8M0", "I8", "U8", "BOOL"], 1),
+}
 MTP_FILE = "mtp.safetensors"  # some releases keep the draft head apart, outside the index
 MAX_SHARD_BYTES = 15 * 2**20
 
@@ -57,6 +64,10 @@ class ShardReader:
     def dtype(self, name: str) -> str:
         """Number format of a tensor as the file names it, `BF16` or `F32` for example."""
         return self._slice(name).get_dtype()
+
+    def num_bytes(self, name: str) -> int:
+        """Bytes that a tensor takes in its file."""
+        return math.prod(self.shape(name)) * BYTES_PER_VALUE[self.dtype(name)]
 
     def tensor(self, name: str) -> Tensor:
         """The tensor, on the CPU.

@@ -14,7 +14,11 @@ from .norm import RMSNorm
 
 
 class AttentionMixer(nn.Module):
-    """Scale `head_dim ** -0.5` unless the configuration has another; no query/key norm."""
+    """Scale `head_dim ** -0.5` unless the configuration has another; no query/key norm.
+
+    Attributes:
+        k_scale, v_scale: what an FP8 cache divides keys and values by, as the checkpoint says.
+    """
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
@@ -30,6 +34,7 @@ class AttentionMixer(nn.Module):
         self.k_proj = Linear(config.hidden_size, kv_size, bias=bias)
         self.v_proj = Linear(config.hidden_size, kv_size, bias=bias)
         self.o_proj = Linear(q_size, config.hidden_size, bias=bias)
+        self.k_scale = self.v_scale = 1.0
 
     def forward(self, x_TD: Tensor, row: PackedRow, cache: AttentionCache | None = None) -> Tensor:
         T = x_TD.shape[0]

@@ -47,7 +47,10 @@ class Router(nn.Module):
 
 
 class Experts(nn.Module):
-    """All routed experts stacked: up and, if they are gated, gate `(E, I, L)`, down `(E, L, I)`."""
+    """All routed experts stacked: up and, if they are gated, gate `(E, I, L)`, down `(E, L, I)`.
+
+    Any of them may be packed.
+    """
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()

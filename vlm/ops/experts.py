@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..quantize.packed import ExpertMatrices, PackedWeight
 from .linear import linear
 
 
@@ -36,23 +37,31 @@ def experts_reference(
 
 def apply_experts(
     z_TL: Tensor,
-    up_EIL: Tensor,
-    down_ELI: Tensor,
+    up_EIL: Tensor | PackedWeight,
+    down_ELI: Tensor | PackedWeight,
     expert_ids_TK: Tensor,
     weights_TK: Tensor,
-    gate_EIL: Tensor | None = None,
+    gate_EIL: Tensor | PackedWeight | None = None,
 ) -> Tensor:
     """Sort token-expert pairs by expert, one product per expert that is hit, sum back.
 
     Args:
-        z_TL: `(T, L)`; up_EIL `(E, I, L)`; down_ELI `(E, L, I)`.
+        z_TL: `(T, L)`; up_EIL `(E, I, L)`; down_ELI `(E, L, I)`. Of packed ones, the experts
+            that are hit are widened.
         expert_ids_TK: int64 `(T, K)`; weights_TK: their weights, float32.
         gate_EIL: the gates of gated experts.
 
     Returns:
         `(T, L)` in z's dtype.
     """
-    if torch.is_grad_enabled() or up_EIL.dtype != z_TL.dtype or up_EIL.dtype != torch.float32:
+    if (
+        isinstance(up_EIL, PackedWeight)
+        or isinstance(down_ELI, PackedWeight)
+        or isinstance(gate_EIL, PackedWeight)
+        or torch.is_grad_enabled()
+        or up_EIL.dtype != z_TL.dtype
+        or up_EIL.dtype != torch.float32
+    ):
         return _by_expert(z_TL, up_EIL, down_ELI, expert_ids_TK, weights_TK, gate_EIL)
     ups, downs = up_EIL.mT.unbind(), down_ELI.mT.unbind()
     gates = None if gate_EIL is None else gate_EIL.mT.unbind()
@@ -61,25 +70,21 @@ def apply_experts(
 
 def _by_expert(
     z_TL: Tensor,
-    up_EIL: Tensor,
-    down_ELI: Tensor,
+    up_EIL: Tensor | PackedWeight,
+    down_ELI: Tensor | PackedWeight,
     expert_ids_TK: Tensor,
     weights_TK: Tensor,
-    gate_EIL: Tensor | None,
+    gate_EIL: Tensor | PackedWeight | None,
 ) -> Tensor:
-    """With gradients, and for any dtype."""
+    """With gradients, for any dtype, and for packed weights."""
     T, K = expert_ids_TK.shape
     flat = expert_ids_TK.flatten()
     order = flat.argsort(stable=True)
     counts = torch.bincount(flat, minlength=up_EIL.shape[0]).tolist()
-    if torch.is_autocast_enabled(z_TL.device.type):  # cast once, not expert by expert
-        up_EIL, down_ELI = up_EIL.to(z_TL.dtype), down_ELI.to(z_TL.dtype)
-        gate_EIL = None if gate_EIL is None else gate_EIL.to(z_TL.dtype)
-    # unbind and split: the gradient of an index or a slice is a zero tensor of the whole
-    ups, downs, parts = up_EIL.unbind(), down_ELI.unbind(), z_TL[order // K].split(counts)
-    gates = None if gate_EIL is None else gate_EIL.unbind()
+    ups, downs = _matrices(up_EIL, z_TL), _matrices(down_ELI, z_TL)
+    gates = None if gate_EIL is None else _matrices(gate_EIL, z_TL)
     outputs = []
-    for e, part in enumerate(parts):
+    for e, part in enumerate(z_TL[order // K].split(counts)):
         if not part.shape[0]:
             continue
         hidden = linear(part, ups[e])
@@ -94,6 +99,15 @@ def _by_expert(
     back[order] = torch.arange(T * K, device=order.device)
     pairs = pairs[back].view(T, K, -1)
     return torch.matmul(weights_TK.to(pairs.dtype).unsqueeze(1), pairs).squeeze(1)
+
+
+def _matrices(stack: Tensor | PackedWeight, z_TL: Tensor) -> Sequence[Tensor] | ExpertMatrices:
+    """Each expert's weight, in a form that gradients can take."""
+    if isinstance(stack, PackedWeight):
+        return stack.experts(z_TL.dtype)
+    if torch.is_autocast_enabled(z_TL.device.type):  # cast once, not expert by expert
+        stack = stack.to(z_TL.dtype)
+    return stack.unbind()  # the gradient of an index would be a zero tensor of the whole
 
 
 def experts_in_place(

@@ -73,11 +73,17 @@ def dequantize_fp8(codes: Tensor, scale: Tensor) -> Tensor:
 def spread(scale: Tensor, shape: torch.Size) -> Tensor:
     """Scales as they multiply a weight of that shape: blocks are repeated, the rest broadcasts."""
     num_rows, num_columns = shape[-2:]
-    if scale.shape[-2] not in (1, num_rows):
-        scale = scale.repeat_interleave(BLOCK, dim=-2)[..., :num_rows, :]
+    scale = spread_rows(scale, num_rows)
     if scale.shape[-1] not in (1, num_columns):
         scale = scale.repeat_interleave(BLOCK, dim=-1)[..., :num_columns]
     return scale
+
+
+def spread_rows(scale: Tensor, num_rows: int) -> Tensor:
+    """One scale row for each row of the weight, or a single one for all."""
+    if scale.shape[-2] in (1, num_rows):
+        return scale
+    return scale.repeat_interleave(BLOCK, dim=-2)[..., :num_rows, :]
 
 
 def check_finite(weight: Tensor) -> Tensor:
