@@ -5,9 +5,10 @@ ICDAR 2015, section V): a text counts if its box overlaps a gold box by more tha
 union and says the same. All boxes are `(left, top, right, bottom)` in thousandths of the picture.
 """
 
-import ast
 import re
 from collections.abc import Sequence
+
+from .literal import read_literal
 
 Box = tuple[int, int, int, int]
 
@@ -43,16 +44,16 @@ def _overlap(a: Sequence[int], b: Sequence[int]) -> int:
 def position_iou(text: str, gold: Sequence[float]) -> float:
     """IoU of a box written as a Python list or tuple; 0 if it is none."""
     try:
-        return iou(ast.literal_eval(text), gold)
-    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
+        return iou(read_literal(text), gold)
+    except (ValueError, TypeError, IndexError):
         return 0.0
 
 
 def read_spots(reply: str) -> list[tuple[Box, str]]:
     """Every `left, top, right, bottom, text` of a reply, once each: as Python, else in brackets."""
     try:
-        value = ast.literal_eval(reply)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = read_literal(reply)
+    except ValueError:
         value = None
     if value is None:
         items = [group.split(",", 4) for group in _GROUP.findall(reply)]

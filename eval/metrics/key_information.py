@@ -4,11 +4,12 @@ L. Fu et al., "OCRBench v2", NeurIPS 2025 (datasets track), section 4: the mean 
 either side, of whether the value is right.
 """
 
-import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from .literal import read_literal
 
 _FENCED = re.compile(r"```(?:python|json)?\n(.*?)\n```", re.DOTALL | re.IGNORECASE)
 _PAIR = re.compile(r'["\']?([\w\s]+)["\']?\s*[:=]\s*["\']?([^\n,"\'{}]+)["\']?')
@@ -23,8 +24,8 @@ def read_pairs(reply: str) -> dict[str, str]:
     except (json.JSONDecodeError, RecursionError):
         pass
     try:
-        return _texts(ast.literal_eval(text))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return _texts(read_literal(text))
+    except ValueError:
         return {key.strip(): value.strip() for key, value in _PAIR.findall(text)}
 
 
@@ -37,17 +38,17 @@ def _texts(value: Any) -> dict[str, str]:
 
 def read_golds(answer: str | Mapping[str, Any]) -> dict[str, list[str]]:
     """Key to all its right values, from a mapping or its text as JSON or Python."""
+    value: Any = answer
     if isinstance(answer, str):
-        answer = answer.strip('"')
+        text = answer.strip('"')
         try:
-            value = json.loads(answer)
+            value = json.loads(text)
         except json.JSONDecodeError:
-            value = ast.literal_eval(answer)
-            value = value if isinstance(value, dict) else ast.literal_eval(value)
-        answer = value
+            value = read_literal(text)
+            value = value if isinstance(value, dict) else read_literal(value)
     return {
-        key: list(values) if isinstance(values, list | tuple) else [values]
-        for key, values in answer.items()
+        key: list(right) if isinstance(right, list | tuple) else [right]
+        for key, right in value.items()
     }
 
 

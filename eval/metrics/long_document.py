@@ -5,14 +5,14 @@ VLMEvalKit first have GPT-4 shorten the reply to an answer; none is asked here, 
 profile the prediction is the answer.
 """
 
-import ast
 import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .edits import normalize, similarity
+from .edits import edit_distance, normalize, similarity
 from .grade import Gold, Grade, Metric, Profile
+from .literal import read_literal
 
 _UNANSWERABLE = "not answerable"
 _IN_BRACKETS = re.compile(r"\s*\([^)]*\)")
@@ -43,9 +43,8 @@ def _must_be_exact(text: str, *, addresses: tuple[str, ...], endings: tuple[str,
     )
 
 
-def _near(prediction: str, gold: str) -> float:
+def _above_half(score: float) -> float:
     """ANLS whose threshold is left out: a similarity of exactly one half is none."""
-    score = similarity(prediction, gold)
     return score if score > 0.5 else 0.0
 
 
@@ -65,11 +64,13 @@ def _close(prediction: float, gold: float) -> bool:
     return False
 
 
-def _all_near(predictions: Iterable[str], golds: Iterable[str]) -> float:
-    return min(_near(*pair) for pair in zip(predictions, golds, strict=True))
-
-
 # As the authors and VLMEvalKit have it: whatever cannot be read is wrong.
+
+
+def _official_near(prediction: str, gold: str) -> float:
+    # upper() may lengthen a text: "ß" has the length of "SS" here.
+    longest = max(len(prediction.upper()), len(gold.upper()))
+    return _above_half(1 - edit_distance(prediction, gold) / longest if longest else 1.0)
 
 
 def _official_exact(text: str) -> bool:
@@ -88,7 +89,7 @@ def _official_text(prediction: str, gold: str) -> float:
     predicted, expected = _clean(prediction), _clean(gold)
     if _official_exact(expected):
         return float(predicted == expected)
-    return _near(predicted, expected)
+    return _official_near(predicted, expected)
 
 
 def _official_list(prediction: str, gold: str) -> float:
@@ -97,11 +98,11 @@ def _official_list(prediction: str, gold: str) -> float:
         return 0.0
     if _is_float(expected[0]) or _official_exact(expected[0]):
         return float("-".join(predicted) == "-".join(expected))
-    return _all_near(predicted, expected)
+    return min(map(_official_near, predicted, expected))
 
 
 def _official_items(text: str) -> list[str]:
-    value = ast.literal_eval(text) if text.startswith("[") else text
+    value = read_literal(text) if text.startswith("[") else text
     return sorted(_clean(item) for item in (value if isinstance(value, list) else [value]))
 
 
@@ -123,7 +124,7 @@ _OFFICIAL: dict[str, Callable[[str, str], float]] = {
 def _official(prediction: str, gold: Gold) -> float:
     try:
         return _OFFICIAL.get(gold.kind, _official_list)(prediction, gold.answers[0])
-    except (ValueError, SyntaxError, TypeError, OverflowError, IndexError):
+    except (ValueError, OverflowError, IndexError):
         return 0.0
 
 
@@ -147,7 +148,7 @@ def _first_number(text: str) -> float | None:
 
 
 def _lmms_near(prediction: str, gold: str) -> float:
-    return float(prediction == gold) if not prediction or not gold else _near(prediction, gold)
+    return _above_half(similarity(prediction, gold))
 
 
 def _lmms_list(prediction: str, gold: str) -> float:
@@ -158,13 +159,13 @@ def _lmms_list(prediction: str, gold: str) -> float:
         return 1.0
     if _first_number(expected[0]) is not None or _lmms_exact(expected[0]):
         return float(predicted == expected)
-    return min(_lmms_near(*pair) for pair in zip(predicted, expected, strict=True))
+    return min(map(_lmms_near, predicted, expected))
 
 
 def _lmms_items(text: str) -> list[str]:
     try:
-        value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+        value = read_literal(text)
+    except ValueError:
         value = text
     if value is None:
         return []

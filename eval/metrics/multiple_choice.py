@@ -113,7 +113,7 @@ def _mvbench_official(prediction: str, gold: Gold) -> float:
     return float(_mvbench_first_word(prediction, gold))
 
 
-def _mvbench_vlmevalkit(prediction: str, gold: Gold) -> Grade:
+def _mvbench_vlmevalkit(prediction: str, gold: Gold) -> Grade | float:
     if _mvbench_first_word(prediction, gold):
         return Grade(score=1.0, taken=gold.answers[0])
     return _by(_inferred)(prediction, gold)

@@ -24,6 +24,11 @@ def _value(text: str) -> float | str:
         return text.lower()
 
 
+def _forms(text: str) -> tuple[str, ...]:
+    """How a text is looked for: one letter only beside a blank."""
+    return (f" {text}", f"{text} ") if len(text) == 1 else (text,)
+
+
 def _conclusions(reply: str) -> list[str]:
     """The shortest tail of each line after a word that announces an answer; else all of it."""
     reply = reply.strip().strip(".").lower()
@@ -54,12 +59,10 @@ def candidates(reply: str) -> tuple[set[float], set[str]]:
     phrases: set[str] = set()
     for piece in pieces:
         value = _value(piece)
-        if isinstance(value, float):
+        if not isinstance(value, str):
             numbers.add(value)
-        elif len(value) == 1:
-            phrases |= {f" {value}", f"{value} "}
         else:
-            phrases.add(value)
+            phrases |= set(_forms(value))
     return numbers, phrases
 
 
@@ -67,12 +70,10 @@ def _is_right(reply: str, gold: Gold) -> bool:
     numbers, phrases = candidates(reply)
     for answer in gold.answers:
         value = _value(answer)
-        if isinstance(value, float):
+        if not isinstance(value, str):
             if value in numbers:
                 return True
-            continue
-        forms = (f" {value}", f"{value} ") if len(value) == 1 else (value,)
-        if any(form in phrase for form in forms for phrase in phrases):
+        elif any(form in phrase for form in _forms(value) for phrase in phrases):
             return True
     return False
 
@@ -100,7 +101,7 @@ def _strict(prediction: str, gold: Gold) -> float | Grade:
     numbers, phrases = candidates(reply)
     for answer in gold.answers:
         value = _value(answer)
-        if isinstance(value, float):
+        if not isinstance(value, str):
             if value in numbers:
                 return 1.0
         elif any(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", phrase) for phrase in phrases):

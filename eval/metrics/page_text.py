@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...errors import MissingDependencyError
 from .edits import edit_distance
@@ -19,7 +20,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fa5]")
 
 def _segment(text: str) -> list[str]:
     try:
-        import jieba
+        import jieba  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise MissingDependencyError(
             'jieba, which cuts Chinese into words, is not installed: pip install "latentvlm[eval]".'
@@ -41,7 +42,8 @@ def _synonyms(word: str) -> set[str]:
     try:
         from nltk.corpus import wordnet
 
-        names = (name for entry in wordnet.synsets(word) for name in entry.lemma_names())
+        entries: Any = wordnet.synsets(word)
+        names = (name for entry in entries for name in entry.lemma_names())
         return {name for name in names if "_" not in name}
     except (ImportError, LookupError):
         raise MissingDependencyError(

@@ -5,7 +5,6 @@ X. Zhong, E. ShafieiBavani and A. Jimeno Yepes, "Image-based table recognition",
 with another cost for the outline of a page.
 """
 
-import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from ...errors import MissingDependencyError
 from .edits import edit_distance
+from .literal import read_literal
 from .tree_distance import Node, tree_distance
 
 
@@ -36,7 +36,8 @@ def _change(a: _Cell, b: _Cell) -> float:
 def _parse(table: str) -> Any:
     """The first table of a page of HTML, or None; raises ValueError if it is no HTML."""
     try:
-        from lxml import etree, html
+        from lxml import html
+        from lxml.etree import LxmlError
     except ImportError:
         raise MissingDependencyError(
             'Tables are compared with lxml, which is not installed: pip install "latentvlm[eval]".'
@@ -44,7 +45,7 @@ def _parse(table: str) -> Any:
     parser = html.HTMLParser(remove_comments=True, encoding="utf-8")
     try:
         found = html.fromstring(table, parser=parser).xpath("body/table")
-    except etree.LxmlError as error:
+    except LxmlError as error:
         raise ValueError(str(error)) from error
     return found[0] if found else None
 
@@ -143,8 +144,8 @@ def _mapping(reply: str) -> dict[Any, Any]:
     text = re.sub(r"#.*", "", re.sub(r"^\s*\w+\s*=\s*", "", text.strip(), count=1))
     text = text[: text.rfind("}") + 1] or text
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = read_literal(text)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -177,9 +178,9 @@ def outline_similarity(prediction: str, gold: str) -> float:
     Each line is a node under the heading above it. A line is as good as any other, and only a blank
     line differs, also from another blank line.
     """
-    trees = [_outline(prediction), _outline(gold)]
-    distance = tree_distance(*trees, lambda a, b: float(not a.split() or not b.split()))
-    return 1 - distance / max(map(len, trees))
+    ours, theirs = _outline(prediction), _outline(gold)
+    distance = tree_distance(ours, theirs, lambda a, b: float(not a.split() or not b.split()))
+    return 1 - distance / max(len(ours), len(theirs))
 
 
 def _outline(page: str) -> Node:
