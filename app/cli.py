@@ -12,6 +12,8 @@ from .commands.ask import ask
 from .commands.bench import bench
 from .commands.chat import chat
 from .commands.eval import app as eval_commands
+from .commands.inspect import inspect
+from .commands.plan import plan
 from .commands.train import train
 
 app = typer.Typer(
@@ -40,7 +42,7 @@ def root(
     pass
 
 
-for command in (ask, bench, chat, train):
+for command in (ask, bench, chat, inspect, plan, train):
     app.command()(command)
 app.add_typer(eval_commands, name="eval")
 

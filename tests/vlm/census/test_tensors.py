@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pytest
+from support.counted import source
 
 from latentvlm.vlm.census.tensors import config_tensors, folder_tensors
 from latentvlm.vlm.checkpoint.load import load_config
-from latentvlm.vlm.presets import preset
 from latentvlm.vlm.quantize.releases import FP8, NVFP4, RELEASES, W4A16_NVFP4
 
 
 def tensors(release: str):
-    return config_tensors(preset(RELEASES[release].preset), RELEASES[release])
+    return source(release).tensors
 
 
 def test_the_nvfp4_release_of_nano_to_the_last_byte() -> None:
@@ -26,9 +26,7 @@ def test_the_mixed_release_of_super_to_the_last_byte() -> None:
     assert sum(each.num_bytes for each in found) == 80_297_329_824
     assert sum(each.name.startswith("mtp.") for each in found) == 1_040
     # whatever the format, the parameters are those of the architecture
-    plain = sum(
-        each.num_parameters for each in config_tensors(preset("nemotron-3-super-120b-a12b"))
-    )
+    plain = sum(each.num_parameters for each in source("nemotron-3-super-120b-a12b").tensors)
     assert sum(each.num_parameters for each in found) == plain
 
 
@@ -39,7 +37,7 @@ def test_the_mixed_release_of_super_to_the_last_byte() -> None:
 ])  # fmt: skip
 def test_modules_of_each_format(release: str, counts: dict[str, int]) -> None:
     found: dict[str, int] = {}
-    for tensor in config_tensors(preset(RELEASES[release].preset)):
+    for tensor in source(RELEASES[release].preset).tensors:
         algorithm = RELEASES[release].algorithm(tensor.name.removesuffix(".weight"))
         if algorithm:
             found[algorithm] = found.get(algorithm, 0) + 1

@@ -1,0 +1,78 @@
+"""`latentvlm inspect MODEL`: what a model is, without reading its weights."""
+
+from typing import Annotated, Any
+
+import typer
+
+from ..units import count, size
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder or preset.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a model is: blocks, sizes, bits, cache, what its chat template can do."""
+    from ...vlm.census.description import describe
+    from ...vlm.census.source import find_source
+
+    found = describe(find_source(model))
+    if json:
+        from json import dumps
+
+        print(dumps(found))
+    else:
+        for line in lines(found):
+            print(line)
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The description as one screen."""
+    blocks, parameters, cache = found["blocks"], found["parameters"], found["cache"]
+    named = {name: value for name, value in blocks.items() if name not in ("pattern", "layers")}
+    shown = [
+        f"{found['model']}  ({found['kind']}, family {found['family']})",
+        f"blocks      {blocks['layers']}: "
+        + ", ".join(f"{value} {name}" for name, value in named.items())
+        + f"; hidden size {found['hidden_size']}",
+    ]
+    experts = found["experts"]
+    if experts:
+        latent = f", latent size {experts['latent_size']}" if experts["latent_size"] else ""
+        shown.append(
+            f"experts     {experts['routed']}, {experts['per_token']} for each token{latent}"
+        )
+    vision = found["vision"]
+    if vision:
+        shown.append(
+            f"vision      {vision['layers']} layers of {vision['hidden_size']}, patches of "
+            f"{vision['patch_size']} pixels"
+        )
+    draft = f" and {count(parameters['mtp'])} in the draft head" if parameters["mtp"] else ""
+    shown += [
+        f"parameters  {count(parameters['total'])} in all, {count(parameters['active'])} active "
+        f"({count(parameters['active_with_embeddings'])} with embeddings){draft}",
+        f"stored      {size(found['bytes'])} in {found['tensors']} tensors, "
+        f"{found['bits_per_parameter']:.2f} bits a parameter",
+    ]
+    for name, each in parameters["by_class"].items():
+        shown.append(
+            f"  {name:<20}{count(each['parameters']):>9}  {each['bits']:>6.2f} bits"
+            f"  {size(each['bytes']):>11}"
+        )
+    shown += [
+        f"context     {found['context_length']} tokens",
+        f"cache       {cache['kv_bytes_per_token']} bytes a token (BF16); a sequence: scan states "
+        f"{size(cache['ssm_bytes_per_sequence'])} (float32), convolutions "
+        f"{size(cache['conv_bytes_per_sequence'])}; a full one "
+        f"{size(cache['bytes_per_full_sequence'])}",
+        "tokens      " + ", ".join(f"{k} {v}" for k, v in found["tokens"].items() if v is not None),
+    ]
+    if found["files"] is not None:
+        chat = found["chat"]
+        can = [name.replace("_", " ") for name, value in (chat or {}).items() if value]
+        shown.append(f"chat        {', '.join(can) or 'plain turns' if chat else 'no template'}")
+        files = found["files"]
+        weights = [name for name in files if name.endswith(".safetensors")]
+        others = [name for name in files if name not in weights]
+        shown.append(f"files       {len(weights)} of weights; {', '.join(others)}")
+    return shown

@@ -1,0 +1,81 @@
+"""`latentvlm inspect` and `latentvlm plan` as a person meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from latentvlm.app.cli import main
+from latentvlm.app.units import count, read_length, size
+
+
+def told(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[object, str, str]:
+    with pytest.raises(SystemExit) as exit:
+        main([str(item) for item in arguments])
+    return (exit.value.code, *capsys.readouterr())
+
+
+def test_a_preset_on_one_screen_and_as_json(capsys: pytest.CaptureFixture) -> None:
+    code, out, _ = told(capsys, "inspect", "nemotron-3-super-120b-a12b")
+    assert code == 0
+    assert len(out.splitlines()) <= 24
+    assert "120.67B in all, 12.23B active" in out
+    assert "40 Mamba-2, 8 attention, 40 MoE" in out
+    code, out, _ = told(capsys, "inspect", "nemotron-3-super-120b-a12b", "--json")
+    values = json.loads(out)
+    assert values["parameters"]["total"] == 120_668_707_840
+    assert abs(values["parameters"]["active"] - 12.23e9) < 5e6
+    assert values["parameters"]["by_class"]["routed experts"]["bits"] == 16
+
+
+def test_a_folder(capsys: pytest.CaptureFixture, tiny_folder: Path) -> None:
+    code, out, _ = told(capsys, "inspect", tiny_folder)
+    assert code == 0
+    assert "chat        images" in out
+    assert "5 of weights; " in out
+
+
+def test_a_plan_says_whether_it_fits_and_compares(capsys: pytest.CaptureFixture) -> None:
+    asked = ["plan", "nemotron-3-nano-30b-a3b", "--context", "128k", "--batch", 8, "--gpu", "h200"]
+    code, out, _ = told(capsys, *asked)
+    assert code == 0
+    assert "it fits" in out and "bound by memory bandwidth" in out and "LatentMoE" in out
+    code, out, _ = told(capsys, *asked, "--json", "--weights", "fp8", "--kv-dtype", "fp8")
+    values = json.loads(out)
+    assert values["context"] == 131072 and values["fits"] is True
+    assert values["memory"]["kv"] == 8 * 131072 * 3072
+    assert values["parameters"]["total"] == 31_577_940_288
+    assert values["counterpart"]["kind"] == "LatentMoE"
+    assert values["decode"]["tokens_per_s"] > 0
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["inspect", "nemotron-3-nano"], "did you mean 'nemotron-3-nano-4b'?"),
+    (["inspect", "{empty}"], "has no config.json"),
+    (["plan", "tiny", "--gpu", "h20"], "did you mean 'h200'?"),
+    (["plan", "tiny", "--context", "long"], "--context is 'long'"),
+    (["plan", "tiny", "--batch", "0"], "batch is 0"),
+    (["plan", "tiny", "--weights", "fp3"], "weights is 'fp3'"),
+])  # fmt: skip
+def test_bad_input_is_one_sentence(
+    capsys: pytest.CaptureFixture, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    code, out, err = told(capsys, *(each.format(empty=tmp_path) for each in arguments))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and sentence in err
+    assert len(err.splitlines()) == 1
+
+
+def test_numbers_as_people_write_them() -> None:
+    assert [read_length(each, option="--context") for each in ("128k", "1M", "0.5k", "7")] == [
+        131072,
+        1048576,
+        512,
+        7,
+    ]
+    assert (count(31.58e9), count(512), size(2**30), size(10)) == (
+        "31.58B",
+        "512",
+        "1.0 GiB",
+        "10 B",
+    )
