@@ -47,11 +47,7 @@ def plain_nvfp4_dequantize(codes: Tensor, scales: Tensor, tensor_scale: Tensor) 
 
 # ---- folders --------------------------------------------------------------------------------
 
-LINEAR = re.compile(
-    r"\.mixer\.(in|out|q|k|v|o|up|down)_proj\.weight$"
-    r"|\.mixer\.(shared_experts|experts\.\d+)\.(up|down)_proj\.weight$"
-    r"|\.mixer\.fc[12]_latent_proj\.weight$"
-)
+LINEAR = re.compile(r"\.((in|out|q|k|v|o|gate|up|down|x|dt)_proj|fc[12]_latent_proj)\.weight$")
 
 
 @dataclass(frozen=True)

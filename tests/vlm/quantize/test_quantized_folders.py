@@ -21,6 +21,7 @@ from latentvlm.errors import CheckpointError, ConfigError
 from latentvlm.vlm.checkpoint import load_model, save_model
 from latentvlm.vlm.checkpoint.bits import bits_on_disk
 from latentvlm.vlm.checkpoint.families import family_of
+from latentvlm.vlm.config import LanguageConfig
 from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.quantize.bits import bits_in_memory, bits_per_parameter, num_parameters
@@ -268,6 +269,55 @@ def test_experts_in_int8(tmp_path: Path) -> None:
         for module in ("layers.2", "mtp.layers.1")
         for name in ("up_proj", "down_proj")
     }
+
+
+def jamba(folder: Path) -> LanguageModel:
+    """A small random Jamba in float32, saved: Mamba-1, gated MLPs and gated experts."""
+    torch.manual_seed(4)
+    model = LanguageModel(
+        LanguageConfig(
+            family="jamba",
+            vocab_size=320,
+            hidden_size=16,
+            hybrid_override_pattern="m-*E",
+            mamba_num_heads=32,
+            mamba_head_dim=1,
+            mamba_dt_rank=3,
+            ssm_state_size=4,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+            intermediate_size=12,
+            moe_intermediate_size=12,
+            n_routed_experts=4,
+            norm_topk_prob=False,
+            router_score="softmax",
+            mlp_hidden_act="swiglu",
+            initializer_range=0.2,
+        )
+    ).eval()
+    save_model(model, folder)
+    return model
+
+
+@torch.no_grad()
+def test_jamba_in_fp8_and_with_experts_in_int8(tmp_path: Path) -> None:
+    model = jamba(tmp_path)
+    narrow = load_model(tmp_path, quantized="experts-int8")
+    assert {each.name for each in bits_in_memory(narrow) if each.format == "INT8"} == {
+        f"layers.3.mixer.experts.{name}_proj" for name in ("gate", "up", "down")
+    }
+    meant = write.quantize_folder(tmp_path, write.fp8)
+    packed, expanded = load_model(tmp_path), load_model(tmp_path, quantized="expand")
+    put(model, meant)
+    for name, tensor in expanded.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+    assert isinstance(packed, LanguageModel) and packed.is_packed
+    assert_close(logits(packed), logits(model))
+    assert_close(logits(expanded), logits(model))
+    for name in ("gate_proj", "up_proj", "down_proj"):
+        stack = getattr(narrow.get_submodule("layers.3.mixer.experts"), name)
+        assert stack.matrix(2).shape == getattr(model.layers[3].mixer.experts, name)[2].shape
 
 
 # ---- what is refused --------------------------------------------------------------------------
