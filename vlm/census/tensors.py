@@ -21,6 +21,7 @@ BYTES |= {"I64": 8, "I32": 4, "I16": 2, "BOOL": 1}
 SCALES = (
     ".weight_scale_2",
     ".weight_scale",
+    ".weight_scale_inv",
     ".weight_global_scale",
     ".input_scale",
     ".input_global_scale",

@@ -1,9 +1,11 @@
 """Total and active parameters of the published models, and bits by class."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from support.counted import counted
+from support.quantized_folder import declare, flat, fp8, modelopt_nvfp4, quantize_folder
 
 from latentvlm.errors import CheckpointError, ConfigError
 from latentvlm.vlm.census import parameters as parts
@@ -67,18 +69,26 @@ def test_what_is_said_of_a_folder(tiny_folder: Path) -> None:
     assert said["bytes"] < sum(said["files"].values())
 
 
-def test_quantization_said_in_config_json_does_not_stand_in_the_way(
-    tiny_folder: Path, tmp_path: Path
+@pytest.mark.parametrize("declared", [flat("MIXED_PRECISION"), None])
+def test_a_quantized_folder_holds_the_same_parameters_in_fewer_bits(
+    tiny_folder: Path, tmp_path: Path, declared: dict | None
 ) -> None:
-    import json
-    import shutil
-
     folder = tmp_path / "quantized"
     shutil.copytree(tiny_folder, folder)
-    values = json.loads((folder / "config.json").read_text())
-    values["quantization_config"] = {"quant_method": "modelopt", "quant_algo": "FP8"}
-    (folder / "config.json").write_text(json.dumps(values))
-    assert describe(find_source(str(folder)))["parameters"]["total"] > 0
+    # the rows of the others are no multiple of sixteen
+    by_name = {True: modelopt_nvfp4, False: fp8}
+    quantize_folder(folder, fp8, by_name=lambda name: by_name[name.endswith("up_proj.weight")])
+    if declared:
+        declare(folder, declared)
+    wide, narrow = (describe(find_source(str(each))) for each in (tiny_folder, folder))
+    for name in ("total", "active", "mtp"):
+        assert narrow["parameters"][name] == wide["parameters"][name]
+    before, after = wide["parameters"]["by_class"], narrow["parameters"]["by_class"]
+    # half of it at 4.5 bits and half at 8, and a float32 scale for each small matrix
+    assert 6.25 < after["routed experts"]["bits"] < 6.5
+    assert 8 < after["attention"]["bits"] < 8.2
+    assert after["embeddings"] == before["embeddings"]
+    assert narrow["bits_per_parameter"] < 27 < wide["bits_per_parameter"]
 
 
 @pytest.mark.parametrize(("name", "error", "sentence"), [
