@@ -487,3 +487,24 @@ def test_a_user_opens_it(tmp_path: Path, tiny_folder: Path) -> None:
     assert answers[0] == answers[1]
     narrow = latentvlm.load(tmp_path / "model", device="cpu", kv_cache="fp8")
     assert narrow.ask("What is the total?", generation=short).usage.answer_tokens == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["compressed fp8", "compressed nvfp4"])
+@torch.no_grad()
+def test_transformers_reads_the_same_of_a_dense_model(tmp_path: Path, form: str) -> None:
+    """Dense only: transformers reads quantized experts of this family wrongly."""
+    from transformers import AutoModelForCausalLM
+
+    plain, _ = quantized("dense", form, tmp_path)
+    assert isinstance(plain, LanguageModel)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
+    ours = load_model(tmp_path, dtype=torch.bfloat16)
+    assert isinstance(ours, LanguageModel)
+    ids = torch.randint(20, 300, (24,), generator=torch.Generator().manual_seed(5))
+    expected = theirs(ids[None]).logits[0].float()
+    scale = expected.abs().max()
+    # bfloat16 throughout: a few roundings of one part in 256 on either side
+    assert (ours.logits(ours(ours.embed(ids))) - expected).abs().max() < 0.03 * scale
+    unquantized = plain.logits(plain(plain.embed(ids)))
+    assert (unquantized - expected).abs().max() > 0.03 * scale
