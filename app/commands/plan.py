@@ -49,6 +49,7 @@ def plan(
         "gpu": request.gpu.name,
         "gpus": gpus,
         "context": request.context,
+        "context_limit": source.text.max_position_embeddings,
         "batch": batch,
         "weights_as": weights or "stored",
         "parameters": {"total": parameters.total, "active": parameters.active},
@@ -77,6 +78,8 @@ def plan(
         return
     for line in lines(model, made):
         print(line)
+    if request.context > source.text.max_position_embeddings:
+        print(f"note        its context is {source.text.max_position_embeddings} tokens")
     if len(kinds) == 2:
         print("\nat about the same cost\n" + "\n".join(table(kinds)))
 

@@ -45,6 +45,7 @@ def test_a_plan_says_whether_it_fits_and_compares(capsys: pytest.CaptureFixture)
     assert values["context"] == 131072 and values["fits"] is True
     assert values["memory"]["kv"] == 8 * 131072 * 3072
     assert values["parameters"]["total"] == 31_577_940_288
+    assert values["context_limit"] == 262144
     assert values["counterpart"]["kind"] == "LatentMoE"
     assert values["decode"]["tokens_per_s"] > 0
 

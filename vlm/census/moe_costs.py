@@ -93,17 +93,18 @@ def counterpart(config: LanguageConfig) -> LanguageConfig | None:
     if costs is None:
         return None
     hidden, latent = config.hidden_size, config.moe_latent_size
+    ungrouped = replace(config, n_group=1, topk_group=1)
     if latent:
         alpha = hidden / latent
         return replace(
-            config,
+            ungrouped,
             moe_latent_size=None,
             n_routed_experts=ceil(costs.experts / alpha),
             num_experts_per_tok=ceil(costs.per_token / alpha),
         )
     projections = 2 * hidden / (costs.matrices * costs.inner)
     return replace(
-        config,
+        ungrouped,
         family="nemotron_h",
         moe_latent_size=hidden // ALPHA,
         n_routed_experts=ALPHA * costs.experts,
