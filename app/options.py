@@ -42,7 +42,9 @@ class ModelOptions:
 
     model: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", help="Checkpoint folder (the model in the package)."),
+        typer.Option(
+            metavar="FOLDER|ID", help="Checkpoint folder or hub id (the model in the package)."
+        ),
     ] = None
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, mps (the best there is).")

@@ -3,7 +3,6 @@
 ask -> open pages -> processor -> vision tower -> prefill -> tokens -> Answer
 """
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,19 @@ from .answer import Answer, Score
 from .answer_stream import AnswerStream
 from .asking import Request, open_pages, start_answer
 from .checkpoint import Quantized, load_model
+from .checkpoint.hub import Source, find_source
 from .conversation import Medium, question_message
 from .device import choose_device, choose_dtype
 from .generate import never
 from .limits import ModelLimits
-from .loading import read_end_ids, read_processor, read_stored_dtype, widen_tower
+from .loading import (
+    read_end_ids,
+    read_processor,
+    read_stored_dtype,
+    require_embeddings,
+    require_finite,
+    widen_tower,
+)
 from .prompt import Model, hidden_states, inputs_on_device, language_model
 from .quantize.bits import bits_in_memory, bits_per_parameter, num_parameters
 from .reasoning import Thinking
@@ -40,13 +47,15 @@ def load(
     *,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
+    revision: str | None = None,
+    check_weights: bool = False,
 ) -> "VLM":
-    """Open a checkpoint folder.
+    """Open a checkpoint: a folder, or a repository on the Hugging Face hub.
 
     Args:
         folder: a checkpoint of one of the families in `vlm/checkpoint/families.py`; None is the
             model in the package. A folder without tokenizer opens too, and says so once a call
-            needs text.
+            needs text. The id of a repository, `owner/name`, is fetched once and then kept.
         device: "cpu", "cuda", "cuda:1", "mps"; None is the best there is.
         dtype: "float32", "bfloat16" or "float16"; None is what the checkpoint is stored in,
             or float32 on a CPU that has no bfloat16 units. Asked for on such a CPU, bfloat16
@@ -56,9 +65,12 @@ def load(
             experts of a full-precision checkpoint INT8.
         kv_cache: "fp8" keeps keys and values in 8 bits, by the checkpoint's scales if it has
             any; None keeps them in `dtype`.
+        revision: branch, tag or commit of a repository; `VLM.source` says which commit it was.
+        check_weights: read every weight once and refuse those that hold NaN or infinity.
 
     Raises:
-        CheckpointError: the folder, a shard or a tensor is missing or wrong.
+        CheckpointError: the folder, a shard or a tensor is missing or wrong, or a repository
+            cannot be fetched.
         ConfigError: `device`, `dtype`, `quantized` or `kv_cache` has no such value.
         BackendError: this machine does not have the device.
     """
@@ -66,16 +78,26 @@ def load(
         raise CheckpointError(
             f"This installation has no model in {PRETRAINED}; give the folder of a checkpoint."
         )
-    folder = PRETRAINED if folder is None else Path(folder).expanduser()
-    if not os.path.isdir(folder):  # Path.is_dir raises for a name too long to be one
-        raise CheckpointError(f"{folder} is not a folder; a checkpoint is one.")
+    source = find_source(PRETRAINED if folder is None else folder, revision=revision)
+    folder = source.folder
     device = choose_device(device)
     dtype = choose_dtype(dtype, device, stored=read_stored_dtype(folder))
-    model = load_model(folder, device=device, dtype=dtype, quantized=quantized, kv_cache=kv_cache)
+    model = load_model(
+        folder,
+        device=device,
+        dtype=dtype,
+        quantized=quantized,
+        kv_cache=kv_cache,
+        for_decoding=True,
+    )
+    if check_weights:
+        require_finite(model, folder)
     widen_tower(model)
     text = language_model(model).config
     limits = ModelLimits.read(folder)
     processor, why_no_text = read_processor(folder, model.config)
+    if processor is not None:
+        require_embeddings(processor, text, folder)
     return VLM(
         model,
         processor=processor,
@@ -83,6 +105,7 @@ def load(
         end_ids=read_end_ids(folder, text, processor),
         context_length=text.max_position_embeddings,
         limits=limits,
+        source=source,
     )
 
 
@@ -94,6 +117,7 @@ class VLM:
         limits: what it was trained for, as far as its folder says.
         context_length: tokens that prompt and answer may have together.
         end_ids: the tokens with which it ends an answer.
+        source: the folder it came from, and the repository and commit if it was fetched.
     """
 
     def __init__(
@@ -105,9 +129,11 @@ class VLM:
         end_ids: Collection[int] = (),
         context_length: int | None = None,
         limits: ModelLimits | None = None,
+        source: Source | None = None,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.limits = limits or ModelLimits()
+        self.source = source
         self.context_length = context_length
         self.end_ids = tuple(sorted(set(end_ids)))
         self._processor = processor

@@ -121,6 +121,16 @@ class LanguageModel(nn.Module):
             )
             nn.init.normal_(parameter, std=into_residual if residual else std)
 
+    def weights_read_together(self) -> list[tuple[list[Tensor], int]]:
+        """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
+        groups: list[tuple[list[Tensor], int]] = []
+        for layer in self.layers:
+            if isinstance(layer, Block):
+                groups += layer.mixer.weights_read_together()
+        if not self.config.tie_word_embeddings:
+            groups.append(([self.lm_head.weight], 0))
+        return groups
+
     def prepare_for_decoding(self) -> "LanguageModel":
         """Lay the weights out in memory as single rows read them fastest, for float32 on a CPU.
 
@@ -128,12 +138,7 @@ class LanguageModel(nn.Module):
         """
         if self.is_packed:
             return self
-        groups: list[tuple[list[Tensor], int]] = []
-        for layer in self.layers:
-            if isinstance(layer, Block):
-                groups += layer.mixer.weights_read_together()
-        if not self.config.tie_word_embeddings:
-            groups.append(([self.lm_head.weight], 0))
+        groups = self.weights_read_together()
         kinds = {(weight.device.type, weight.dtype) for weights, _ in groups for weight in weights}
         if kinds == {("cpu", torch.float32)}:
             lay_out(groups)

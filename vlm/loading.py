@@ -62,6 +62,37 @@ def read_end_ids(folder: Path, config: LanguageConfig, processor: Processor | No
     return found
 
 
+def require_embeddings(processor: Processor, config: LanguageConfig, folder: Path) -> None:
+    """Every token needs an embedding; embeddings without a token are fine.
+
+    Raises:
+        CheckpointError: the tokenizer's largest id is beyond the embeddings.
+    """
+    largest = max(processor.tokenizer.get_vocab().values(), default=0)
+    if largest >= config.vocab_size:
+        raise CheckpointError(
+            f"{folder} has a tokenizer with ids up to {largest}, but the model has embeddings for "
+            f"{config.vocab_size} only: they do not belong together."
+        )
+
+
+@torch.no_grad()
+def require_finite(model: Model, folder: Path) -> None:
+    """Read every weight once.
+
+    Raises:
+        CheckpointError: one holds NaN or infinity.
+    """
+    for name, tensor in model.state_dict().items():
+        # a part at a time: a mask of the whole would be as large as the weights in bytes
+        parts = tensor.split(max(1, len(tensor) // 64)) if tensor.dim() else (tensor,)
+        if tensor.is_floating_point() and not all(bool(each.isfinite().all()) for each in parts):
+            raise CheckpointError(
+                f"{folder} has NaN or infinity in {name}: the file is damaged, or its training "
+                "failed; copy or download it again."
+            )
+
+
 @torch.no_grad()
 def widen_tower(model: Model) -> None:
     """Tower and projector to float32 where a CPU would be slow with bfloat16.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from ...eval.load_speed import LoadReport
     from ...eval.speed import Figure, SpeedReport
 
 
@@ -26,9 +27,18 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="One preset, one prompt length, one batch size.")
     ] = False,
+    load: Annotated[
+        bool, typer.Option("--load", help="Measure opening a checkpoint of random weights instead.")
+    ] = False,
+    size_gb: Annotated[
+        float, typer.Option(help="Size of that checkpoint; it is removed afterwards.")
+    ] = 2.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure speed and memory beside transformers, on the same random weights."""
+    if load:
+        _bench_load(size_gb, repeats=repeats or 3, threads=threads, json=json)
+        return
     from ...eval.speed import QUICK, SpeedConfig, measure_speed
 
     given: dict[str, Any] = {
@@ -46,6 +56,43 @@ def bench(
         print(dumps(report.as_values()))
     else:
         show_report(report)
+
+
+def _bench_load(size_gb: float, *, repeats: int, threads: int, json: bool) -> None:
+    from ...eval.load_speed import measure_load
+
+    def notify(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    report = measure_load(size_gb, repeats=repeats, threads=threads, notify=notify)
+    if json:
+        from json import dumps
+
+        print(dumps(report.as_values()))
+    else:
+        show_load_report(report)
+
+
+def show_load_report(report: "LoadReport") -> None:
+    """A Markdown table on stdout, then the ratios."""
+    from ...eval.load_speed import SIDES
+
+    print("| | seconds | CPU seconds | model, GB | peak, GB |")
+    print("| --- | --- | --- | --- | --- |")
+    for side in SIDES:
+        seconds, cpu, held, peak = (
+            report.median(side, key)
+            for key in ("seconds", "cpu_seconds", "model_bytes", "peak_bytes")
+        )
+        print(f"| {side} | {seconds:.2f} | {cpu:.2f} | {held / 1e9:.2f} | {peak / 1e9:.2f} |")
+    count = len(report.openings[SIDES[0]])
+    print(
+        f"\n{report.file_bytes / 1e9:.2f} GB of {report.dtype} on {report.device}, from the "
+        f"system's file cache; medians of {count} openings of each side in turns, each in a new "
+        "process.\nPeak is anonymous memory, seen from outside.\nLoading takes "
+        f"{report.ratio('seconds'):.2f} of transformers' time "
+        f"({report.ratio('cpu_seconds'):.2f} by CPU time)."
+    )
 
 
 def show_report(report: "SpeedReport") -> None:

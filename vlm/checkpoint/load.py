@@ -1,6 +1,8 @@
 """Open a checkpoint folder as a model. Strict: every tensor has a place, every place a tensor."""
 
+import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ...errors import CheckpointError, ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
+from ..ops import arena
 from ..quantize.declared import read_declared, without_declared
 from ..quantize.modules import put_packed, takes_packed
 from ..quantize.packed import PackedWeight
@@ -24,6 +27,7 @@ from .shards import ShardReader
 from .stored_weights import StoredWeight, find_stored_weights
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
+_LARGE = 1 << 24  # bytes; less is not worth pages of 2 MiB
 SELECTION_BIAS = "gate.e_score_correction_bias"
 
 
@@ -52,8 +56,13 @@ def load_model(
     strict_config: bool = False,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
+    for_decoding: bool = False,
 ) -> VisionLanguageModel | LanguageModel:
     """Open a checkpoint folder, ready to answer (evaluation mode).
+
+    On a CPU, tensors that are stored in `dtype` are read from the file as they are used: they
+    are shared between processes and take no memory of their own. The others go straight to
+    where they stay, so nothing is ever held twice.
 
     Args:
         folder: `config.json` and safetensors in the format of its family.
@@ -66,6 +75,8 @@ def load_model(
             checkpoint INT8, and leaves the rest.
         kv_cache: "fp8" keeps keys and values in 8 bits, by the checkpoint's scales where it
             has them, else by 1; None keeps them in the model's number format.
+        for_decoding: lay float32 weights out on a CPU as `prepare_for_decoding` does; not for
+            a model that is to be trained or moved, and without effect on packed weights.
 
     Raises:
         CheckpointError: a file is missing or unreadable; a tensor is missing, unexpected
@@ -87,6 +98,9 @@ def load_model(
             places = {n: place for n, place in places.items() if ".mtp." not in f".{place.name}"}
         prefix = "language_model." if text is not model else ""
         tied = f"{prefix}lm_head.weight" if text.config.tie_word_embeddings else None
+        target = torch.device(device or "cpu")
+        is_plain = not stored and quantized != "experts-int8"
+        laid_out = for_decoding and is_plain and (target.type, dtype) == ("cpu", torch.float32)
         tensors, packed = _read(
             reader,
             places,
@@ -94,13 +108,20 @@ def load_model(
             model,
             family,
             tied=tied,
-            device=device or "cpu",
+            device=target,
             dtype=dtype,
             quantized=quantized,
+            reserved=_reserve(model, text) if laid_out else {},
         )
         put_kv_scales(reader, family.place, dict(model.named_modules()).get)
     if tied:
-        tensors[tied] = tensors[f"{prefix}embeddings.weight"]
+        embeddings = tensors[f"{prefix}embeddings.weight"]
+        if tied in tensors and not torch.equal(tensors[tied], embeddings):
+            raise CheckpointError(
+                f"{folder} says tie_word_embeddings but holds a {family.disk_name(tied, None)} "
+                "other than its embeddings; set tie_word_embeddings to false in its config.json."
+            )
+        tensors[tied] = embeddings
     for name, weight in packed.items():
         put_packed(model, name, weight)
         tensors |= {f"{name}.{part}": buffer for part, buffer in weight.named_buffers()}
@@ -144,6 +165,13 @@ def _places(
     return places
 
 
+def _reserve(model: nn.Module, text: LanguageModel) -> dict[str, Tensor]:
+    """Where each weight that a decode step reads will lie, by name."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = text.weights_read_together()
+    return {names[id(parameter)]: place for parameter, place in arena.places(groups)}
+
+
 def _read(
     reader: ShardReader,
     places: dict[str, Place],
@@ -152,9 +180,10 @@ def _read(
     family: Family,
     *,
     tied: str | None,
-    device: str | torch.device,
+    device: torch.device,
     dtype: torch.dtype | None,
     quantized: Quantized,
+    reserved: Mapping[str, Tensor],
 ) -> tuple[dict[str, Tensor], dict[str, PackedWeight]]:
     """Every tensor of the model and every weight that stays packed, experts stacked.
 
@@ -175,8 +204,8 @@ def _read(
         if name == tied and not found:
             continue
         if not found:  # the identity where it is not stored
-            fill = torch.ones if name.endswith("weight") else torch.zeros
-            tensors[name] = fill(shape, dtype=usual, device=device)
+            identity = torch.ones if name.endswith("weight") else torch.zeros
+            tensors[name] = identity(shape, dtype=usual, device=device)
             continue
         few_bits = {idx: stored[disk] for idx, disk in found.items() if disk in stored}
         if quantized == "experts-int8" and is_expert_stack(name):
@@ -189,18 +218,29 @@ def _read(
             else:
                 tensors[name] = expanded(weight, usual).view(shape)
             continue
-        kept = torch.float32 if name.endswith(SELECTION_BIAS) else dtype
-        if None in found:
-            tensors[name] = reader.tensor(found[None]).to(device=device, dtype=kept)
+        first = reader.tensor(next(iter(found.values())))
+        kept = (torch.float32 if name.endswith(SELECTION_BIAS) else dtype) or first.dtype
+        if None in found and name not in reserved and (first.device, first.dtype) == (device, kept):
+            tensors[name] = first
             continue
-        first = reader.tensor(found[0])
-        stack = torch.empty(stack_shape(name, shape), dtype=kept or first.dtype, device=device)
-        for expert, disk in found.items():
-            stack[expert].copy_(reader.tensor(disk))
-        tensors[name] = stack.view(shape)
+        whole = reserved.get(name)
+        if whole is None:
+            whole = _new(shape, kept, device)
+        stack = whole.view(stack_shape(name, shape))
+        for idx, disk in found.items():
+            arena.fill(whole if idx is None else stack[idx], reader.tensor(disk))
+        tensors[name] = whole
     if quantized == "experts-int8" and not packed:
         raise ConfigError(f"{reader.folder} has no experts, so none can be made INT8.")
     return tensors, packed
+
+
+def _new(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Unfilled, or zeros; large ones on a CPU in large pages."""
+    size = math.prod(shape)
+    if device.type != "cpu" or size * dtype.itemsize < _LARGE:
+        return torch.empty(shape, dtype=dtype, device=device)
+    return arena.allocate(size, dtype).view(shape)
 
 
 def _complaints(

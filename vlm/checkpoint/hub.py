@@ -1,0 +1,109 @@
+"""A folder or the id of a hub repository, to a folder: fetched once, kept in the hub's cache.
+
+Only what a model is made of is fetched, by name: never pickled weights, never code.
+`HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_HOME` and a stored token are respected, as everywhere.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import CheckpointError
+from .save import COMPANION_FILES
+
+FILES = (
+    "config.json",
+    "hf_quant_config.json",
+    "chat_template.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    *COMPANION_FILES,
+)
+_IN_FOLDERS = "*/*"  # copies in other formats, under other names
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a model came from.
+
+    Attributes:
+        folder: its files.
+        hub_id, commit: its repository, and the commit that was fetched; None for a folder.
+    """
+
+    folder: Path
+    hub_id: str | None = None
+    commit: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.hub_id}@{self.commit}" if self.hub_id else str(self.folder)
+
+
+def find_source(name: str | Path, *, revision: str | None = None) -> Source:
+    """The folder of that name, or else the hub's repository with that id.
+
+    Args:
+        name: a folder, or `owner/name`.
+        revision: branch, tag or commit of a repository; None is its main branch.
+
+    Raises:
+        CheckpointError: there is neither, or it cannot be fetched; the message says why.
+    """
+    folder = Path(name).expanduser()
+    if os.path.isdir(folder):  # Path.is_dir raises for a name too long to be one
+        if revision is not None:
+            raise CheckpointError(
+                f"{folder} is a folder, which has no revision {revision!r}; leave it out."
+            )
+        return Source(folder=folder)
+    if isinstance(name, Path) or not _ID.fullmatch(name):
+        raise CheckpointError(
+            f"{name} is not a folder, which a checkpoint is, nor the id of a repository on the "
+            "hub, which looks like owner/name."
+        )
+    fetched = _fetch(name, revision)
+    return Source(folder=fetched, hub_id=name, commit=fetched.name)
+
+
+def _fetch(hub_id: str, revision: str | None) -> Path:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    at = f" at revision {revision!r}" if revision else ""
+    try:
+        found = huggingface_hub.snapshot_download(
+            hub_id,
+            revision=revision,
+            allow_patterns=list(FILES),
+            ignore_patterns=[_IN_FOLDERS],
+        )
+    except errors.GatedRepoError as error:
+        raise CheckpointError(
+            f"{hub_id} is gated: accept its terms on its page and log in with `hf auth login`."
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"There is no repository {hub_id} on the hub, or it is private and you are not "
+            "logged in; nor is there a folder of that name."
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise CheckpointError(f"The repository {hub_id} has no revision {revision!r}.") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{hub_id}{at} is not in the local cache, and the hub cannot be reached "
+            f"({_why_not()}); there is no folder of that name either."
+        ) from error
+    except (OSError, ValueError) as error:  # HTTP errors of the client are OSErrors
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise CheckpointError(f"{hub_id}{at} cannot be fetched from the hub: {reason}.") from error
+    return Path(found)
+
+
+def _why_not() -> str:
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    return f"no connection to {constants.ENDPOINT}"
