@@ -28,7 +28,8 @@ def plan(
     from ...vlm.census.gpus import find_gpu
     from ...vlm.census.moe_costs import counterpart
     from ...vlm.census.parameters import count_parameters
-    from ...vlm.census.plan import Request, make_plan, weight_bits
+    from ...vlm.census.plan import make_plan, weight_bits
+    from ...vlm.census.request import Request
     from ...vlm.census.source import find_source
     from ...vlm.census.tensors import config_tensors
 

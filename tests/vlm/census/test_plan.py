@@ -17,7 +17,8 @@ from latentvlm.vlm.census.moe_costs import (
     tokens_to_be_compute_bound,
 )
 from latentvlm.vlm.census.parameters import ROUTED
-from latentvlm.vlm.census.plan import Plan, Request, make_plan
+from latentvlm.vlm.census.plan import Plan, make_plan
+from latentvlm.vlm.census.request import Request
 from latentvlm.vlm.config import LanguageConfig
 from latentvlm.vlm.presets import preset
 
