@@ -5,11 +5,16 @@ from torch import Tensor
 from transformers import (
     BambaConfig,
     BambaForCausalLM,
+    GraniteMoeHybridConfig,
+    GraniteMoeHybridForCausalLM,
     JambaConfig,
     JambaForCausalLM,
     NemotronHConfig,
     NemotronHForCausalLM,
     PreTrainedModel,
+)
+from transformers.models.granitemoehybrid.modeling_granitemoehybrid import (
+    GraniteMoeHybridTopKRouter,
 )
 from transformers.models.jamba.modeling_jamba import JambaTopKRouter
 from transformers.models.nemotron_h.modeling_nemotron_h import NemotronHTopkRouter
@@ -126,6 +131,33 @@ def _bamba(draw: Draw) -> BambaConfig:
     )
 
 
+def _granite(draw: Draw) -> GraniteMoeHybridConfig:
+    experts, taken = draw.one_of((6, 2), (0, 2), (16, 3), (4, 1))
+    mamba, attention = "linear_attention", "full_attention"
+    names = draw.one_of([mamba, attention], [attention, mamba, mamba], [mamba, attention, mamba])
+    return GraniteMoeHybridConfig(
+        **_heads(draw),
+        **_mamba2(draw),
+        vocab_size=VOCABULARY,
+        num_hidden_layers=len(names),
+        layer_types=names,
+        num_local_experts=experts,
+        num_experts_per_tok=taken,
+        intermediate_size=draw.one_of(20, 32),
+        shared_intermediate_size=draw.one_of(48, 20),
+        embedding_multiplier=draw.one_of(12.0, 1.0),
+        residual_multiplier=draw.one_of(0.22, 1.0, 0.6),
+        attention_multiplier=draw.one_of(0.1, 1.0),
+        logits_scaling=draw.one_of(8.0, 1),
+        position_embedding_type=draw.one_of(None, "rope"),
+        rope_parameters={"rope_type": "default", "rope_theta": draw.one_of(10000.0, 500.0)},
+        attention_bias=draw.one_of(False, True),
+        tie_word_embeddings=draw.one_of(False, True),
+        pad_token_id=draw.one_of(None, 0),
+        eos_token_id=draw.one_of(2, [2, 11]),
+    )
+
+
 def _mamba2(draw: Draw) -> dict:
     return {
         "mamba_n_heads": draw.one_of(4, 8),
@@ -149,4 +181,7 @@ SWEEPS: dict[str, Sweep] = {
     ),
     "jamba": Sweep(build=JambaForCausalLM, config=_jamba, router=JambaTopKRouter),
     "bamba": Sweep(build=BambaForCausalLM, config=_bamba),
+    "granitemoehybrid": Sweep(
+        build=GraniteMoeHybridForCausalLM, config=_granite, router=GraniteMoeHybridTopKRouter
+    ),
 }

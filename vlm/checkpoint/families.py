@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
-from . import bamba, jamba, nemotron_h, nemotron_h_omni, nemotron_nano_vl_v2
+from . import bamba, granitemoehybrid, jamba, nemotron_h, nemotron_h_omni, nemotron_nano_vl_v2
 from .names import Family, labels
 
 # Asked in this order; the first that recognises a config.json has it.
@@ -19,6 +19,8 @@ FAMILIES: tuple[Family, ...] = (
     nemotron_h.FAMILY,
     jamba.FAMILY,
     bamba.FAMILY,
+    granitemoehybrid.FAMILY,
+    granitemoehybrid.DENSE_FAMILY,
 )
 
 

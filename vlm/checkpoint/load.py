@@ -146,6 +146,10 @@ def _places(
             stacklevel=3,
         )
     parts = {name for weight in stored.values() for name in weight.names}
+    for name in reader.files.keys() - parts:
+        halves = family.halves(name)
+        if halves is not None:
+            reader.halve(name, halves)
     names = [name for name in reader.files if name not in parts and not is_kv_scale(name)]
     for name in [*names, *stored]:
         if family.is_left_aside(name):

@@ -45,6 +45,8 @@ class Family:
         may_be_absent: whether a tensor of ours may miss on disk, for it is then the identity:
             a weight of ones, a bias of zeros.
         respell: names written beside or instead of `disk_name`, if any, for a name and tensor.
+        halves: for a disk name whose tensor is two of ours, one over the other, what its halves
+            are called; they are written as one where `disk_name` gives neighbours one name.
         constants: tensors written although the model has none, for readers that look for them.
     """
 
@@ -62,6 +64,7 @@ class Family:
     must_be_ones: Callable[[str], bool] = field(default=lambda name: False)
     may_be_absent: Callable[[str], bool] = field(default=lambda name: False)
     respell: Callable[[str, Tensor], list[str] | None] = field(default=lambda name, tensor: None)
+    halves: Callable[[str], tuple[str, str] | None] = field(default=lambda name: None)
     constants: Callable[[Any], dict[str, Tensor]] = field(default=lambda config: {})
 
     def spell(self, name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:

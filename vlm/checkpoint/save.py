@@ -5,7 +5,8 @@ it always drops.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def save_model(
     text = (model.language_model if isinstance(model, VisionLanguageModel) else model).config
     stored = dtype or next(model.parameters()).dtype
     write_json(folder / "config.json", {**values, "dtype": str(stored).removeprefix("torch.")})
-    write_shards(folder, _disk_tensors(model, family, dtype), max_shard_bytes=max_shard_bytes)
+    tensors = _joined(_disk_tensors(model, family, dtype))
+    write_shards(folder, tensors, max_shard_bytes=max_shard_bytes)
     if files_from is not None and Path(files_from).resolve() != folder.resolve():
         for name in COMPANION_FILES:
             if (Path(files_from) / name).is_file():
@@ -94,6 +96,13 @@ def _disk_tensors(
         for disk, value in family.spell(name, tensor):
             yield disk, value.to(kept)
     yield from family.constants(model.config).items()
+
+
+def _joined(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """Neighbours of one name become one tensor, one over the other."""
+    for name, group in groupby(tensors, key=lambda each: each[0]):
+        parts = [tensor for _, tensor in group]
+        yield name, parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
 
 
 def _generation_config(config: LanguageConfig) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class ShardReader:
             raise CheckpointError(f"{self.folder} is not a folder; a checkpoint is one.")
         self._open: dict[Path, safe_open] = {}
         self.files = self._list_files()
+        self._halves: dict[str, tuple[str, int]] = {}
 
     def __enter__(self) -> "ShardReader":
         return self
@@ -57,9 +58,19 @@ class ShardReader:
     ) -> None:
         self._open.clear()
 
+    def halve(self, name: str, into: tuple[str, str]) -> None:
+        """Show a tensor as two: the upper and the lower half of its rows `(..., rows, columns)`."""
+        path = self.files.pop(name)
+        for half, other in enumerate(into):
+            self.files[other] = path
+            self._halves[other] = (name, half)
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, read from its file's header."""
-        return tuple(self._slice(name).get_shape())
+        shape = tuple(self._slice(name).get_shape())
+        if name in self._halves and shape[-2] % 2 == 0:  # an odd one is left to look wrong
+            shape = (*shape[:-2], shape[-2] // 2, shape[-1])
+        return shape
 
     def dtype(self, name: str) -> str:
         """Number format of a tensor as the file names it, `BF16` or `F32` for example."""
@@ -77,6 +88,9 @@ class ShardReader:
         """
         path = self.files[name]
         try:
+            if name in self._halves:
+                half, rows = self._halves[name][1], self.shape(name)[-2]
+                return self._slice(name)[..., half * rows : (half + 1) * rows, :]
             return self._handle(path).get_tensor(name)
         except SafetensorError as error:
             raise CheckpointError(f"{path} does not hold a readable {name}: {error}.") from error
@@ -84,7 +98,7 @@ class ShardReader:
     def _slice(self, name: str):
         path = self.files[name]
         try:
-            return self._handle(path).get_slice(name)
+            return self._handle(path).get_slice(self._halves.get(name, (name, 0))[0])
         except SafetensorError as error:
             raise CheckpointError(f"{path} does not hold {name}: {error}.") from error
 
