@@ -8,7 +8,7 @@ from ..units import count, size
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(help="Checkpoint folder or preset.")],
+    model: Annotated[str, typer.Argument(help="Checkpoint folder, hub id or preset.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a model is: blocks, sizes, bits, cache, what its chat template can do."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    model: Annotated[str, typer.Argument(help="Checkpoint folder or preset.")],
+    model: Annotated[str, typer.Argument(help="Checkpoint folder, hub id or preset.")],
     context: Annotated[str, typer.Option(help="Tokens of a sequence, such as 128k.")] = "8k",
     batch: Annotated[int, typer.Option(help="Sequences at once.")] = 1,
     gpu: Annotated[str, typer.Option(help="h100, h200, b200, a10g, laptop-cpu, ...")] = "h100",

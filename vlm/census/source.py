@@ -1,11 +1,16 @@
-"""What `MODEL` names on the command line: a checkpoint folder, a preset, a quantized release."""
+"""What `MODEL` names on the command line: a checkpoint folder, a preset, a quantized release.
 
+Or a repository on the hub, whose files are then fetched as for loading, weights included.
+"""
+
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from ...data.processor_files import read_json
 from ...errors import ConfigError
+from ..checkpoint import hub
 from ..checkpoint.families import family_of_json
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..presets import PRESETS, preset
@@ -33,10 +38,11 @@ def find_source(name: str) -> Source:
 
     Raises:
         ConfigError: no folder, preset or release has that name, or its configuration is wrong.
-        CheckpointError: the folder is no checkpoint.
+        CheckpointError: the folder is no checkpoint, or the hub has no such repository.
     """
-    folder = Path(name)
-    if folder.is_dir():
+    is_local = os.path.isdir(name)  # Path.is_dir raises for a name too long to be one
+    if is_local or name.count("/") == 1:
+        folder = Path(name) if is_local else hub.find_source(name).folder
         values = read_json(folder / "config.json")
         # how the weights are stored is told by the tensors themselves
         values.pop("quantization_config", None)
@@ -44,7 +50,7 @@ def find_source(name: str) -> Source:
         config = family.complete(family.read_config(values, False), values, folder)
         return Source(
             name=name,
-            kind="folder",
+            kind="folder" if is_local else "repository",
             config=config,
             tensors=folder_tensors(folder),
             folder=folder,

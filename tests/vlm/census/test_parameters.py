@@ -11,6 +11,7 @@ from latentvlm.errors import CheckpointError, ConfigError
 from latentvlm.vlm.census import parameters as parts
 from latentvlm.vlm.census.description import describe
 from latentvlm.vlm.census.source import find_source
+from latentvlm.vlm.checkpoint import hub
 from latentvlm.vlm.checkpoint.load import load_model
 
 
@@ -104,3 +105,18 @@ def test_a_model_that_is_not_there(name: str, error: type[Exception], sentence: 
 def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="has no config.json"):
         find_source(str(tmp_path))
+
+
+def test_a_repository_of_the_hub_is_fetched_and_counted(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fetch(name: str) -> hub.Source:
+        asked.append(name)
+        return hub.Source(folder=tiny_folder)
+
+    monkeypatch.setattr(hub, "find_source", fetch)
+    found = find_source("someone/tiny")
+    assert asked == ["someone/tiny"] and found.kind == "repository"
+    assert found.folder == tiny_folder
