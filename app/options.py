@@ -52,12 +52,29 @@ class ModelOptions:
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16 (what suits the device).")
     ] = None
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a hub id (the newest).")
+    ] = None
+    quantized: Annotated[
+        str | None,
+        typer.Option(help="packed, expand or experts-int8 (packed, if weights are quantized)."),
+    ] = None
+    kv_cache: Annotated[
+        str | None, typer.Option(help="fp8 keeps keys and values in 8 bits (as the model).")
+    ] = None
 
     def load(self) -> "VLM":
         """Reads the checkpoint; this is where torch is first imported."""
         from ..vlm.api import load
 
-        return load(self.model, device=self.device, dtype=self.dtype)
+        return load(
+            self.model,
+            device=self.device,
+            dtype=self.dtype,
+            quantized=self.quantized or "packed",  # type: ignore[arg-type]  # load checks it
+            kv_cache=self.kv_cache,
+            revision=self.revision,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from latentvlm.app.cli import main
+from latentvlm.vlm import api
+from latentvlm.vlm.quantize.bits import bits_in_memory
 
 START = "import sys; from latentvlm.app.cli import main; main(sys.argv[1:])"
 
@@ -134,6 +136,28 @@ def test_a_command_that_makes_no_sense_says_why(
     assert told.code == 2
     assert sentence in told.err
     assert "Traceback" not in told.err
+
+
+def test_how_weights_and_cache_are_kept_can_be_asked_for(
+    latentvlm: CommandLine, tiny_folder: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    real = api.load_model
+
+    def load_model(*arguments: object, **settings: object):
+        model = real(*arguments, **settings)  # type: ignore[arg-type]
+        opened.append((settings["quantized"], bits_in_memory(model)))
+        return model
+
+    monkeypatch.setattr(api, "load_model", load_model)
+    asked = ("ask", picture, "Who?", "--model", tiny_folder, "--max-tokens", 3, "--json")
+    told = latentvlm(*asked, "--quantized", "experts-int8", "--kv-cache", "fp8")
+    assert told.code == 0, told.err
+    ((choice, weights),) = opened
+    assert choice == "experts-int8" and any(entry.format.startswith("INT8") for entry in weights)
+    for option, value in (("--quantized", "fp7"), ("--kv-cache", "int3")):
+        told = latentvlm(*asked, option, value)
+        assert told.code == 2 and value in told.err
 
 
 def test_version(latentvlm: CommandLine) -> None:
