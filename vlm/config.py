@@ -5,6 +5,7 @@ Only values live here. Reading and writing Hugging Face `config.json` is
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..errors import ConfigError
@@ -20,9 +21,33 @@ def _check_pattern(key: str, pattern: str, letters: str) -> None:
             )
 
 
+def _check_sizes(config: object, least: int, keys: Iterable[str]) -> None:
+    for key in keys:
+        value = getattr(config, key)
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"{key} is {value!r}; it must be a whole number of {least} or more.")
+
+
 def _check_choice(key: str, value: str, choices: list[str]) -> None:
     if value not in choices:
         raise ConfigError(f"{key} is {value!r}; it must be {' or '.join(map(repr, choices))}.")
+
+
+# Sizes that a letter of the pattern needs, and those that may be zero.
+_MAMBA = ["mamba_num_heads", "mamba_head_dim", "ssm_state_size", "conv_kernel"]
+_SIZES = {
+    "m": _MAMBA,
+    "M": [*_MAMBA, "n_groups", "chunk_size"],
+    "*": ["num_attention_heads", "num_key_value_heads", "head_dim"],
+    "-": ["intermediate_size"],
+    "E": ["moe_intermediate_size", "n_group", "topk_group"],
+}
+_SIZES_OF_NOTHING = [
+    "mamba_dt_rank",
+    "n_routed_experts",
+    "moe_shared_expert_intermediate_size",
+    "num_nextn_predict_layers",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +153,13 @@ class LanguageConfig:
         _check_choice("mlp_hidden_act", self.mlp_hidden_act, ["relu2", "swiglu"])
         _check_choice("router_score", self.router_score, ["sigmoid", "softmax"])
         letters = set(self.hybrid_override_pattern)
+        _check_sizes(self, 1, ["vocab_size", "hidden_size"])
+        _check_sizes(self, 0, _SIZES_OF_NOTHING)
+        for letter, keys in _SIZES.items():
+            if letter in letters:
+                _check_sizes(self, 1, keys)
+        if self.moe_latent_size is not None:
+            _check_sizes(self, 1, ["moe_latent_size"])
         if "m" in letters and (self.mamba_head_dim != 1 or self.mamba_dt_rank < 1):
             raise ConfigError(
                 f"Mamba-1 needs mamba_head_dim 1 and a mamba_dt_rank; they are "
@@ -189,6 +221,8 @@ class VisionLanguageConfig:
                 f"downsample_ratio {self.downsample_ratio} is not supported; "
                 "the released models use 0.5."
             )
+        _check_sizes(self, 1, ["projector_hidden_size"])
+        _check_sizes(self, 0, ["image_token_id"])
 
     @property
     def video_placeholder_id(self) -> int:

@@ -31,7 +31,7 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Lang
     theta, part = read_theta(keys)
     if part not in (None, TURNED):
         raise ConfigError(f"config.json has partial_rotary_factor {part}; Bamba's is {TURNED}.")
-    attention = keys.take("attn_layer_indices") or []
+    attention = keys.take("attn_layer_indices", [])
     for stale in ("layers_block_type", "layer_types"):
         keys.take(stale)  # the indices say the same
     return LanguageConfig(

@@ -12,7 +12,6 @@ from ..config import LanguageConfig, VisionLanguageConfig
 from . import bamba, granitemoehybrid, jamba, nemotron_h, nemotron_h_omni, nemotron_nano_vl_v2
 from .names import Family, labels
 
-# Asked in this order; the first that recognises a config.json has it.
 FAMILIES: tuple[Family, ...] = (
     nemotron_h_omni.FAMILY,
     nemotron_nano_vl_v2.FAMILY,
@@ -28,12 +27,17 @@ def family_of_json(values: Mapping[str, Any], path: Path) -> Family:
     """The family of a `config.json`, which is named in the error.
 
     Raises:
-        ConfigError: none of them recognises it.
+        ConfigError: none of them recognises it, or more than one does.
     """
-    for family in FAMILIES:
-        if family.recognises(values):
-            return family
+    found = [family for family in FAMILIES if family.recognises(values)]
+    if len(found) == 1:
+        return found[0]
     named = ", ".join(sorted(labels(values))) or "nothing"
+    if found:
+        raise ConfigError(
+            f"{path} names {named}, which are of {len(found)} families: model_type and "
+            "architectures must name the same one."
+        )
     known = ", ".join(family.name for family in FAMILIES)
     raise ConfigError(f"{path} names {named}; the known families are {known}.")
 

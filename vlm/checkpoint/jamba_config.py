@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, Multipliers
-from .json_keys import Keys, check_writable, read_eos, write_eos
+from .json_keys import Keys, check_writable, read_eos, take_or_auto, write_eos
 from .paired import period_and_offset, split_pattern
 
 MODEL_TYPE = "jamba"
@@ -66,7 +66,7 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Lang
     attention = _places(keys, "attn_layer", 8, 4, layers)
     sparse = _places(keys, "expert_layer", 2, 1, layers)
     hidden, heads = taken["hidden_size"], taken["num_attention_heads"]
-    rank = keys.take("mamba_dt_rank")
+    rank = take_or_auto(keys, "mamba_dt_rank", math.ceil(hidden / 16))
     return LanguageConfig(
         **taken,
         family=MODEL_TYPE,
@@ -76,8 +76,8 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Lang
         ),
         mamba_num_heads=keys.take("mamba_expand", 2) * hidden,
         mamba_head_dim=1,
-        mamba_dt_rank=math.ceil(hidden / 16) if rank in (None, "auto") else rank,
-        head_dim=keys.take("head_dim", hidden // heads),
+        mamba_dt_rank=rank,
+        head_dim=keys.take("head_dim", hidden // max(heads, 1)),
         mlp_hidden_act="swiglu",
         router_score="softmax",
         norm_topk_prob=False,

@@ -62,18 +62,26 @@ class Keys:
             self._read.append(name)
             value = self._values.pop(name, None)
             if value is not None:
-                found = self._checked(name, value, default)
+                found = self.checked(name, value, default)
         return found
 
-    def _checked(self, key: str, value: Any, default: Any) -> Any:
+    def checked(self, key: str, value: Any, default: Any) -> Any:
+        """The value, if it is of the default's kind.
+
+        Raises:
+            ConfigError: it is not.
+        """
         kind = type(default)
         if isinstance(value, dict) and set(value) == {"__float__"}:
             value = float(value["__float__"])  # how transformers writes infinity
-        if kind in (int, float) and type(value) in (int, float):
-            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if kind is float:
+                return value
+            if kind is int and float(value).is_integer():
+                return int(value)
         if kind in (list, tuple) and isinstance(value, (list, tuple)):
-            return [self._checked(key, each, default[0]) if default else each for each in value]
-        if default is None or isinstance(value, kind):
+            return [self.checked(key, each, default[0]) if default else each for each in value]
+        if default is None or (isinstance(value, kind) and kind is not int):
             return value
         raise ConfigError(f"{self.where} has {key} {value!r}, which is no {kind.__name__}.")
 
@@ -108,6 +116,16 @@ class Keys:
                 stacklevel=2,
             )
         return dict(self._values)
+
+
+def take_or_auto(keys: Keys, key: str, usual: int) -> int:
+    """A size that may be absent or "auto", which both mean the usual one.
+
+    Raises:
+        ConfigError: it is no whole number.
+    """
+    value = keys.take(key)
+    return usual if value in (None, "auto") else keys.checked(key, value, usual)
 
 
 def read_eos(keys: Keys) -> int | tuple[int, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, Rotary
-from .json_keys import Keys
+from .json_keys import Keys, take_or_auto
 
 # Our key: the format's key, and what the format means if it is absent.
 KEYS: dict[str, tuple[str, Any]] = {
@@ -43,8 +43,7 @@ def read_mixers(keys: Keys, **defaults: Any) -> dict[str, Any]:
     }
     heads, hidden = taken["num_attention_heads"], taken["hidden_size"]
     inner = keys.take("mamba_expand", 2) * hidden
-    size = keys.take("mamba_d_head")
-    size = inner // taken["mamba_num_heads"] if size in (None, "auto") else size
+    size = take_or_auto(keys, "mamba_d_head", inner // max(taken["mamba_num_heads"], 1))
     if size * taken["mamba_num_heads"] != inner:
         raise ConfigError(
             f"{keys.where} has mamba_n_heads {taken['mamba_num_heads']} of {size} channels, but "
@@ -55,7 +54,7 @@ def read_mixers(keys: Keys, **defaults: Any) -> dict[str, Any]:
         "num_key_value_heads": keys.take(
             "num_key_value_heads", defaults.get("num_key_value_heads", heads)
         ),
-        "head_dim": keys.take("head_dim", hidden // heads),
+        "head_dim": keys.take("head_dim", hidden // max(heads, 1)),
         "mamba_head_dim": size,
         "mlp_hidden_act": "swiglu",
         "time_step_limit": (float(limit[0]), math.inf if limit[1] >= 1e30 else float(limit[1])),

@@ -81,7 +81,8 @@ class Family:
 
 def labels(values: Mapping[str, Any]) -> set[str]:
     """The names a `config.json` goes by: its model type and architectures."""
-    named = {values.get("model_type"), *(values.get("architectures") or [])}
+    named = values.get("architectures")
+    named = [values.get("model_type"), *(named if isinstance(named, list) else [named])]
     return {str(label) for label in named if label}
 
 

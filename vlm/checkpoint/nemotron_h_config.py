@@ -129,7 +129,7 @@ def config_from_json(
         raise ConfigError(f"{where} has neither hybrid_override_pattern nor layers_block_type.")
     mtp = _pattern(keys, "mtp_layers_block_type", "mtp_hybrid_override_pattern", [])
     taken = {key: keys.take(key, DEFAULTS[key], aliases=ALIASES.get(key, ())) for key in DEFAULTS}
-    latent = keys.take("moe_latent_size")
+    latent = keys.take("moe_latent_size", 0)
     limit = keys.take("time_step_limit", (0.0, math.inf), aliases=["mamba_dt_limit"])
     if len(limit) != 2:
         raise ConfigError(f"{where} has a time_step_limit of {len(limit)} numbers; it needs two.")
@@ -183,8 +183,12 @@ def _pattern(keys: Keys, list_key: str, string_key: str, aliases: list[str]) -> 
     """One letter a layer, from the list of names if there is one, else from the string."""
     names = keys.take(list_key, aliases=aliases)
     letters = keys.take(string_key)
+    if not isinstance(names, list | None) or not isinstance(letters, str | None):
+        raise ConfigError(
+            f"{keys.where} must have a list of names as {list_key} or a text as {string_key}."
+        )
     if names is not None:
-        unknown = [name for name in names if name not in BLOCK_NAMES]
+        unknown = [name for name in names if str(name) not in BLOCK_NAMES]
         if unknown:
             raise ConfigError(
                 f"{keys.where} has the block {unknown[0]!r} in {list_key}; "

@@ -86,7 +86,9 @@ VISION_UNREAD = frozenset(
 
 def is_legacy_omni(values: Mapping[str, Any]) -> bool:
     """Whether a `config.json` with the label of Nano V2 VL is an Omni model: one with experts."""
-    text = values.get("llm_config") or values.get("text_config") or {}
+    text = values.get("llm_config") or values.get("text_config")
+    if not isinstance(text, Mapping):
+        return False
     pattern = text.get("hybrid_override_pattern")
     if pattern is None:
         pattern = ["E" if each == "moe" else each for each in text.get("layers_block_type") or "E"]

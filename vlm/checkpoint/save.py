@@ -18,6 +18,7 @@ from ...errors import ConfigError
 from ..config import LanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
+from ..quantize.declared import QUANT_CONFIG_FILE
 from ..quantize.packed import PackedWeight
 from .families import family_of
 from .names import Family
@@ -70,9 +71,11 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     family = family_of(model.config)
     values = family.write_config(model.config)
-    text = (model.language_model if isinstance(model, VisionLanguageModel) else model).config
-    stored = dtype or next(model.parameters()).dtype
+    language = model.language_model if isinstance(model, VisionLanguageModel) else model
+    text = language.config
+    stored = dtype or language.embeddings.weight.dtype
     write_json(folder / "config.json", {**values, "dtype": str(stored).removeprefix("torch.")})
+    (folder / QUANT_CONFIG_FILE).unlink(missing_ok=True)  # of an older, quantized checkpoint
     tensors = _joined(_disk_tensors(model, family, dtype))
     write_shards(folder, tensors, max_shard_bytes=max_shard_bytes)
     if files_from is not None and Path(files_from).resolve() != folder.resolve():

@@ -122,8 +122,10 @@ class ShardReader:
         files: dict[str, Path] = {}
         if index.is_file():
             weight_map = read_json(index).get("weight_map")
-            if not isinstance(weight_map, dict):
-                raise CheckpointError(f"{index} has no weight_map.")
+            if not isinstance(weight_map, dict) or not all(
+                isinstance(shard, str) for shard in weight_map.values()
+            ):
+                raise CheckpointError(f"{index} has no weight_map of tensor names to file names.")
             files = {name: self.folder / Path(shard).name for name, shard in weight_map.items()}
             for path in sorted(set(files.values())):
                 self._handle(path)
@@ -165,6 +167,7 @@ def write_shards(
         *folder.glob("model-*-of-*.safetensors"),
         folder / SINGLE_FILE,
         folder / INDEX_FILE,
+        folder / MTP_FILE,
     ]:
         old.unlink(missing_ok=True)
     if len(written) == 1:

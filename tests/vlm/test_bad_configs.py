@@ -1,0 +1,137 @@
+"""Every value of a `config.json` set to what it cannot be: it opens, or a sentence says why not."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.tiny_model import random_model, tiny_config
+
+from latentvlm.errors import CheckpointError, ConfigError
+from latentvlm.vlm.checkpoint import load_config, load_model, save_model
+from latentvlm.vlm.config import LanguageConfig
+from latentvlm.vlm.skeleton import skeleton
+
+NO_SIZES = ["x", "auto", -1, 0, 1.5, True, None, [], [1], {}, float("inf")]
+FAMILIES: dict[str, dict[str, Any]] = {
+    "nemotron_h": {
+        "hybrid_override_pattern": "ME*-",
+        "layers_block_type": None,
+        "mtp_hybrid_override_pattern": "*E",
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "conv_kernel": 4,
+        "mamba_num_heads": 4,
+        "mamba_head_dim": 8,
+        "n_groups": 2,
+        "ssm_state_size": 8,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "n_routed_experts": 4,
+        "moe_intermediate_size": 16,
+        "moe_latent_size": 16,
+        "n_group": 1,
+        "vocab_size": 64,
+    },
+    "jamba": {
+        "num_hidden_layers": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "mamba_d_state": 8,
+        "mamba_d_conv": 4,
+        "mamba_expand": 2,
+        "mamba_dt_rank": 4,
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "num_experts": 4,
+        "vocab_size": 64,
+    },
+    "bamba": {
+        "num_hidden_layers": 2,
+        "attn_layer_indices": [1],
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "mamba_d_state": 8,
+        "mamba_d_conv": 4,
+        "mamba_d_head": 16,
+        "mamba_n_heads": 4,
+        "mamba_n_groups": 1,
+        "vocab_size": 64,
+    },
+}
+
+
+def changed(values: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    for key in [*values, "architectures"]:
+        for bad in NO_SIZES:
+            yield {**values, key: bad}, f"{key} {bad!r}"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_value_of_a_config_ends_in_a_traceback(family: str, tmp_path: Path):
+    path = tmp_path / "config.json"
+    refused = []
+    for values, what in changed({**FAMILIES[family], "model_type": family}):
+        path.write_text(json.dumps(values))
+        try:
+            skeleton(load_config(tmp_path))
+        except ConfigError:
+            refused.append(what)
+        except Exception as error:
+            raise AssertionError(f"{what} ends in {error!r}") from error
+    path.write_text(json.dumps({**FAMILIES[family], "model_type": family}))
+    skeleton(load_config(tmp_path))
+    assert {"hidden_size -1", "hidden_size 1.5", "hidden_size True"} <= set(refused)
+    assert {"num_attention_heads 0", "vocab_size 'x'", "intermediate_size -1"} <= set(refused)
+
+
+def test_a_whole_number_may_be_written_with_a_point(tmp_path: Path):
+    values = {**FAMILIES["jamba"], "model_type": "jamba", "hidden_size": 32.0}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    config = load_config(tmp_path)
+    assert isinstance(config, LanguageConfig) and repr(config.hidden_size) == "32"
+
+
+def test_labels_of_two_families_are_refused(tmp_path: Path):
+    values = {**FAMILIES["jamba"], "model_type": "bamba", "architectures": ["JambaForCausalLM"]}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ConfigError, match="JambaForCausalLM, bamba, which are of 2 families"):
+        load_config(tmp_path)
+
+
+def test_an_index_of_no_file_names(tiny_folder: Path, tmp_path: Path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    index = folder / "model.safetensors.index.json"
+    values = json.loads(index.read_text())
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(values["weight_map"], 3)}))
+    with pytest.raises(CheckpointError, match="no weight_map of tensor names to file names"):
+        load_model(folder)
+
+
+def test_nothing_of_an_older_checkpoint_is_left_beside_a_new_one(tmp_path: Path):
+    model = random_model(tiny_config(num_nextn_predict_layers=0))
+    save_file({"mtp.layers.0.mixer.q_proj.weight": torch.zeros(3, 3)}, tmp_path / "mtp.safetensors")
+    (tmp_path / "hf_quant_config.json").write_text('{"quantization": {"quant_algo": "INT4"}}')
+    save_model(model, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_model(tmp_path)
+    assert not (tmp_path / "mtp.safetensors").exists()
+
+
+def test_the_written_number_format_is_the_language_models(tmp_path: Path):
+    model = random_model(tiny_config())
+    model.language_model.to(torch.bfloat16)  # a tower widened for a CPU stays float32
+    save_model(model, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
