@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import MediaError, PromptError
 
 EXAMPLE = "{'type': 'video', 'frames': [...], 'fps': 2}"
+KEYS = ("type", "frames", "timestamps", "fps", "frame_indices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +31,24 @@ def video_of_part(part: Mapping[str, Any], where: str) -> Video:
     """The video of a message part; `where` names the message in errors.
 
     Raises:
-        PromptError: the part lacks frames or times, or has not as many of both.
-        MediaError: the part gives a file, or no frame at all.
+        PromptError: the part lacks frames or times, has not as many of both, or has a key that
+            no video has.
+        MediaError: the part gives a file, one picture, or no frame at all.
     """
     frames = part.get("frames")
     if frames is None or isinstance(frames, str | bytes) or not hasattr(frames, "__len__"):
         raise MediaError(
             f"{where} gives a video as something other than frames; video files are not decoded "
             f"yet: give its frames as pictures, {EXAMPLE}."
+        )
+    if getattr(frames, "ndim", 4) != 4:
+        raise MediaError(
+            f"{where} gives the frames of a video as one array of shape {tuple(frames.shape)}; "
+            "it is (frames, height, width, 3), or give a list of pictures."
+        )
+    if unknown := sorted(map(str, part.keys() - set(KEYS))):
+        raise PromptError(
+            f"{where} holds a video with {', '.join(unknown)}; a video has {', '.join(KEYS)}."
         )
     if not len(frames):
         raise MediaError(f"{where} holds a video without frames, so there is nothing to see.")
@@ -78,11 +89,11 @@ def tubelet_labels(timestamps: Sequence[float], frames_per_tubelet: int) -> list
 
 def _times(part: Mapping[str, Any], num_frames: int, where: str) -> tuple[float, ...]:
     if (given := part.get("timestamps")) is not None:
-        times = [float(each) if _is_number(each) else math.nan for each in given]
+        times = _numbers(given)
         rises = all(a <= b for a, b in zip(times, times[1:], strict=False))
         if not all(each >= 0 for each in times) or not rises:
             raise PromptError(
-                f"{where} holds a video whose timestamps are not rising seconds from 0."
+                f"{where} holds a video whose timestamps are not seconds from 0 that never fall."
             )
         return tuple(times)
     fps = part.get("fps")
@@ -93,7 +104,25 @@ def _times(part: Mapping[str, Any], num_frames: int, where: str) -> tuple[float,
     if not _is_number(fps) or not 0 < fps <= 1000:
         raise PromptError(f"{where} holds a video of {fps!r} frames a second, which cannot be.")
     indices = part.get("frame_indices")
-    return frame_times(range(num_frames) if indices is None else indices, fps)
+    if indices is None:
+        return frame_times(range(num_frames), fps)
+    numbers = _numbers(indices)
+    falls = any(a > b for a, b in zip(numbers, numbers[1:], strict=False))
+    if falls or not all(each >= 0 and each.is_integer() for each in numbers):
+        raise PromptError(
+            f"{where} holds a video whose frame_indices are not whole numbers from 0 that never "
+            "fall."
+        )
+    return frame_times([int(each) for each in numbers], fps)
+
+
+def _numbers(values: Any) -> list[float]:
+    """A list of numbers; what is none becomes NaN."""
+    try:
+        values = list(values)
+    except TypeError:
+        return [math.nan]
+    return [float(each) if _is_number(each) else math.nan for each in values]
 
 
 def _is_number(value: Any) -> bool:

@@ -155,8 +155,19 @@ def test_settings_are_read_from_the_folder(folder: Path, tmp_path: Path):
         ({"frames": frames(2, 8, 8), "fps": 0}, PromptError, "0 frames a second"),
         ({"frames": frames(2, 8, 8), "fps": "x"}, PromptError, "'x' frames a second"),
         ({"frames": frames(2, 8, 8), "timestamps": [1]}, PromptError, "2 frames but 1 times"),
-        ({"frames": frames(2, 8, 8), "timestamps": [1, 0]}, PromptError, "not rising"),
-        ({"frames": frames(2, 8, 8), "timestamps": [0, None]}, PromptError, "not rising"),
+        ({"frames": frames(2, 8, 8), "timestamps": [1, 0]}, PromptError, "never fall"),
+        ({"frames": frames(2, 8, 8), "timestamps": [0, None]}, PromptError, "never fall"),
+        ({"frames": frames(2, 8, 8), "timestamps": 5}, PromptError, "never fall"),
+        *(
+            (
+                {"frames": frames(2, 8, 8), "fps": 30, "frame_indices": indices},
+                PromptError,
+                "frame_indices are not whole numbers",
+            )
+            for indices in (5, ["a", 1], [0.5, 1], [3, 0], [-1, 0], [0, None])
+        ),
+        ({"frames": frames(1, 8, 8)[0], "fps": 2}, MediaError, r"one array of shape \(8, 8, 3\)"),
+        ({"frames": frames(2, 8, 8), "fps": 2, "frame_idx": [0, 5]}, PromptError, "with frame_idx"),
         (
             {"frames": frames(2, 8, 8), "fps": 30, "frame_indices": [1]},
             PromptError,
