@@ -40,6 +40,8 @@ class Thinking:
     def __post_init__(self) -> None:
         if self.is_on is not None and not isinstance(self.is_on, bool):
             raise ConfigError(f"thinking is {self.is_on!r} but must be True, False or None.")
+        if not isinstance(self.low_effort, bool):
+            raise ConfigError(f"low_effort is {self.low_effort!r} but must be True or False.")
         budget = self.budget
         if budget is not None and (
             not isinstance(budget, int) or isinstance(budget, bool) or budget < 0

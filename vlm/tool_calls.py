@@ -69,10 +69,7 @@ def parse_calls(body: str, tools: Sequence[Mapping[str, Any]]) -> list[ToolCall]
     body = body.strip()
     if body.startswith("<"):
         return [_xml_call(body, tools)]
-    try:
-        values = json.loads(body)
-    except ValueError as error:
-        raise MalformedCallError(f"is not JSON ({error})") from error
+    values = _read_json(body, "is not JSON")
     values = values if isinstance(values, list) else [values]
     if not values:
         raise MalformedCallError("is an empty list")
@@ -85,17 +82,24 @@ def unknown_tools(calls: Sequence[ToolCall], tools: Sequence[Mapping[str, Any]])
     return sorted({call.name for call in calls} - known)
 
 
+def _read_json(text: str, wrong: str) -> Any:
+    """JSON as its standard has it: NaN and Infinity are no numbers there."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedCallError(f"{wrong} ({error})") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
+
+
 def _json_call(value: Any) -> ToolCall:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         raise MalformedCallError('has no "name"')
     name, arguments = value["name"], value.get("arguments", {})
     if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except ValueError as error:
-            raise MalformedCallError(
-                f"gives {name} arguments that are not JSON ({error})"
-            ) from error
+        arguments = _read_json(arguments, f"gives {name} arguments that are not JSON")
     if not isinstance(arguments, dict):
         raise MalformedCallError(f"gives {name} arguments that are not a JSON object")
     return ToolCall(name=name, arguments=arguments)
@@ -157,10 +161,15 @@ def _kinds(schema: Any) -> list[str]:
     if not isinstance(schema, Mapping):
         return []
     kinds = schema.get("type", [])
-    found = [kinds] if isinstance(kinds, str) else list(kinds)
-    for choice in [*(schema.get("anyOf") or ()), *(schema.get("oneOf") or ())]:
+    found = [kinds] if isinstance(kinds, str) else _items(kinds)
+    for choice in [*_items(schema.get("anyOf")), *_items(schema.get("oneOf"))]:
         found += _kinds(choice)
     return [kind for kind in found if kind in _KINDS]
+
+
+def _items(value: Any) -> list[Any]:
+    """A list as it is; anything else, which no schema has there, is none."""
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _is_kind(value: Any, kind: str) -> bool:

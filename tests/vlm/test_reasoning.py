@@ -315,6 +315,7 @@ def test_a_model_that_does_not_think_says_so(tiny_folder: Path, asked: dict) -> 
     ("asked", "words"),
     [
         ({"thinking": "yes"}, "thinking is 'yes'"),
+        ({"low_effort": "yes"}, "low_effort is 'yes'"),
         ({"thinking_budget": -1}, "thinking_budget is -1"),
         ({"thinking_budget": 2.5}, "thinking_budget is 2.5"),
         ({"thinking": False, "thinking_budget": 5}, "but thinking is off"),

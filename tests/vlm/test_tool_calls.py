@@ -85,6 +85,13 @@ def test_values_have_the_types_of_the_schema(key: str, text: str, value: object)
     assert type(call.arguments[key]) is type(value)
 
 
+@pytest.mark.parametrize("schema", [{"type": 3}, {"anyOf": 1}, {"oneOf": {"type": "integer"}}, 7])
+def test_where_a_schema_is_none_a_value_is_text(schema: object) -> None:
+    tools = [{"name": "f", "parameters": {"properties": {"a": schema}}}]
+    body = "<function=f><parameter=a>3</parameter></function>"
+    assert parse_calls(body, tools)[0].arguments == {"a": "3"}
+
+
 def test_without_a_schema_a_value_is_text() -> None:
     (call,) = parse_calls(XML, [])
     assert call.arguments == {"place": "New York", "days": "3"}
@@ -97,6 +104,8 @@ def test_without_a_schema_a_value_is_text() -> None:
     [
         ("", "is not JSON"),
         ("[]", "is an empty list"),
+        ("[" * 100_000, "is not JSON (maximum recursion"),
+        ('{"name": "f", "arguments": {"days": NaN}}', "NaN is no JSON value"),
         ("{'name': 'f'}", "is not JSON"),
         ("[3]", 'has no "name"'),
         ('{"arguments": {}}', 'has no "name"'),
