@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ...errors import ConfigError
+from ...errors import ConfigError, InputError
 
 
 class Profile(StrEnum):
@@ -45,6 +45,9 @@ class Gold:
         question: the question's own text; OCRBench v2's tables and short answers depend on it.
         boxes: boxes `(left, top, right, bottom)`, or corner points, as the benchmark has them.
         texts: what is written in each box.
+
+    Raises:
+        InputError: one text stands where several belong: it would be read letter by letter.
     """
 
     answers: tuple[Any, ...] = ()
@@ -54,6 +57,11 @@ class Gold:
     question: str = ""
     boxes: tuple[tuple[int, ...], ...] = ()
     texts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("answers", "options", "texts"):
+            if isinstance(value := getattr(self, name), str):
+                raise InputError(f"Gold.{name} is the text {value!r}; give a tuple of texts.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +113,13 @@ class Metric:
 
         Raises:
             ConfigError: there is no such profile, or the metric has none of that name.
+            InputError: the prediction is no text, or the gold lacks what the metric needs.
         """
         grader = self._grader(profile)
+        if not isinstance(prediction, str):
+            raise InputError(
+                f"{self.name} grades a text, not a {type(prediction).__name__}; give Answer.text."
+            )
         is_empty = not prediction.strip()
         if profile == Profile.STRICT and is_cut_off:
             return Grade(score=0.0, outcome=Outcome.CUT_OFF)

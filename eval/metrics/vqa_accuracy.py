@@ -7,6 +7,7 @@ of nine of the ten answers, as the challenge's evaluation does.
 import re
 from collections.abc import Sequence
 
+from ...errors import InputError
 from .grade import Gold, Metric, Profile
 
 # Any of these written without one of its apostrophes gets it back. "somebodyd" is the
@@ -73,7 +74,13 @@ def vlmevalkit_form(text: str) -> str:
 
 
 def soft_accuracy(prediction: str, golds: Sequence[str]) -> float:
-    """Mean over all golds of min(1, a third of how many of the others equal the prediction)."""
+    """Mean over all golds of min(1, a third of how many of the others equal the prediction).
+
+    Raises:
+        InputError: there are no golds.
+    """
+    if not golds:
+        raise InputError("VQA accuracy needs the answers of the annotators; Gold.answers is empty.")
     same = [gold == prediction for gold in golds]
     found = sum(same)
     return sum(min(1.0, (found - itself) / 3) for itself in same) / len(same)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from latentvlm.errors import ConfigError
+from latentvlm.errors import ConfigError, InputError
 from latentvlm.eval.extract import strict_letter, without_thinking
 from latentvlm.eval.metrics import (
     METRICS,
@@ -53,6 +53,19 @@ def test_strict_reports_what_it_cannot_grade_and_counts_it_as_wrong(metric: str)
     assert (cut_off.score, cut_off.outcome, cut_off.counts) == (0.0, Outcome.CUT_OFF, True)
     assert mean([right, empty, cut_off]) == pytest.approx(1 / 3)
     assert outcomes([right, empty]) == {"graded": 1, "empty": 1, "unparsed": 0, "cut_off": 0}
+
+
+@pytest.mark.parametrize("field", ["answers", "options", "texts"])
+def test_a_text_is_no_list_of_texts(field: str) -> None:
+    with pytest.raises(InputError, match=f"Gold.{field} is the text 'paris'"):
+        Gold(**{field: "paris"})  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_graded_says_so() -> None:
+    with pytest.raises(InputError, match="grades a text, not a NoneType"):
+        METRICS["anls"].grade(None, Gold(answers=("paris",)))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="needs the answers of the annotators"):
+        grade("vqa_accuracy", "paris", Gold())
 
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
