@@ -59,7 +59,8 @@ def plan(
     kinds = {_kind(source.text.moe_latent_size): (values["parameters"], made)}
     other = counterpart(source.text)
     if other is not None:
-        counted = count_parameters(config_tensors(other), other)
+        whole = source.with_text(other)
+        counted = count_parameters(config_tensors(whole), whole)
         alike = weight_bits(parameters, weights)
         twin = make_plan(other, counted, request, bits=alike)
         sizes = {"total": counted.total, "active": counted.active}
@@ -106,7 +107,11 @@ def lines(model: str, made: "Plan") -> list[str]:
     if made.dispatched_elements:
         shown.append(
             f"experts     {made.dispatched_elements} elements sent for each token and layer; "
-            f"all-to-all {size(made.all_to_all)} a GPU and layer of a decoding step"
+            + (
+                f"all-to-all {size(made.all_to_all)} a GPU and layer of a decoding step"
+                if request.gpus > 1
+                else "on one GPU nothing leaves it"
+            )
         )
         needed = made.compute_bound_batch
         if needed is not None:

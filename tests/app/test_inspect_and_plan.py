@@ -50,6 +50,24 @@ def test_a_plan_says_whether_it_fits_and_compares(capsys: pytest.CaptureFixture)
     assert values["decode"]["tokens_per_s"] > 0
 
 
+def test_the_other_mixture_of_a_model_that_sees_sees_too(capsys: pytest.CaptureFixture) -> None:
+    given, other = [], []
+    for name in ("nemotron-3-nano-omni-30b-a3b", "nemotron-3-nano-30b-a3b"):
+        _, out, _ = told(capsys, "plan", name, "--json")
+        values = json.loads(out)
+        given.append(values["parameters"]["total"])
+        other.append(values["counterpart"]["parameters"]["total"])
+    # tower and projector, whatever the experts are
+    assert other[0] - other[1] == given[0] - given[1] > 800_000_000
+
+
+def test_experts_on_one_gpu_send_nothing(capsys: pytest.CaptureFixture) -> None:
+    _, alone, _ = told(capsys, "plan", "tiny")
+    _, spread, _ = told(capsys, "plan", "tiny", "--gpus", 2)
+    assert "on one GPU nothing leaves it" in alone
+    assert "all-to-all 64 B a GPU and layer" in spread
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["inspect", "nemotron-3-nano"], "did you mean 'nemotron-3-nano-4b'?"),
     (["inspect", "{empty}"], "has no config.json"),

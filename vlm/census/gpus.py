@@ -74,8 +74,8 @@ def find_gpu(name: str) -> Gpu:
     Raises:
         ConfigError: there is none; the message has the nearest name.
     """
-    if name in GPUS:
-        return GPUS[name]
+    if name.lower() in GPUS:
+        return GPUS[name.lower()]
     near = get_close_matches(name.lower(), GPUS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(GPUS)}."
     raise ConfigError(f"There is no GPU named {name!r}{hint}")

@@ -26,7 +26,8 @@ class Plan:
 
     Attributes:
         weights, kv, ssm, conv, activations: bytes on each GPU.
-        all_to_all: bytes each GPU sends and takes in one MoE layer of a decoding step.
+        all_to_all: bytes each GPU sends and takes in one MoE layer of a decoding step; a single
+            one sends none.
         compute_bound_batch: tokens in a step from which experts are bound by compute, if ever.
     """
 
@@ -131,7 +132,9 @@ def make_plan(
         prefill=work.prefill(prompt, chunk),
         decode=work.decode(),
         dispatched_elements=moe.dispatched_elements if moe else 0,
-        all_to_all=moe.all_to_all_bytes(batch, gpus, sent_bytes(routed_bits)) if moe else 0.0,
+        all_to_all=moe.all_to_all_bytes(batch, gpus, sent_bytes(routed_bits))
+        if moe and gpus > 1
+        else 0.0,
         compute_bound_batch=needed * moe.experts / moe.per_token
         if moe and needed != float("inf")
         else None,

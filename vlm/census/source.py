@@ -4,7 +4,7 @@ Or a repository on the hub, whose files are then fetched as for loading, weights
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -31,6 +31,12 @@ class Source:
     @property
     def text(self) -> LanguageConfig:
         return self.config.text if isinstance(self.config, VisionLanguageConfig) else self.config
+
+    def with_text(self, text: LanguageConfig) -> VisionLanguageConfig | LanguageConfig:
+        """The configuration with another language model; what sees pictures stays."""
+        if isinstance(self.config, VisionLanguageConfig):
+            return replace(self.config, text=text)
+        return text
 
 
 def find_source(name: str) -> Source:

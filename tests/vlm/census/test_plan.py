@@ -160,6 +160,11 @@ def test_gpus_exchange_and_hold_no_half_of_a_key_head() -> None:
     assert four.kv == one.kv / 2  # two heads
     assert four.ssm == one.ssm / 4
     assert four.all_to_all == one.dispatched_elements / 4 * 4
+    assert one.all_to_all == 0
+
+
+def test_a_gpu_is_found_in_capitals_too() -> None:
+    assert find_gpu("H200") is find_gpu("h200")
 
 
 def test_bad_requests() -> None:
