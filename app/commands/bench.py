@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...errors import InputError
+
 if TYPE_CHECKING:
     from ...eval.load_speed import LoadReport
     from ...eval.speed import Figure, SpeedReport
@@ -31,14 +33,22 @@ def bench(
         bool, typer.Option("--load", help="Measure opening a checkpoint of random weights instead.")
     ] = False,
     size_gb: Annotated[
-        float, typer.Option(help="Size of that checkpoint; it is removed afterwards.")
-    ] = 2.0,
+        float | None, typer.Option(help="Size of that checkpoint; it is removed afterwards (2).")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure speed and memory beside transformers, on the same random weights."""
     if load:
+        if preset or prompt_length or image_size is not None or quick:
+            raise InputError(
+                "--load opens a checkpoint and measures nothing else: leave out --preset, "
+                "--prompt-length, --image-size and --quick."
+            )
+        size_gb = 2.0 if size_gb is None else size_gb
         _bench_load(size_gb, repeats=repeats or 3, threads=threads, json=json)
         return
+    if size_gb is not None:
+        raise InputError("--size-gb is the size of the checkpoint of --load; give both.")
     from ...eval.speed import QUICK, SpeedConfig, measure_speed
 
     given: dict[str, Any] = {

@@ -105,6 +105,8 @@ def test_a_seed_draws_the_same_answer(
         (["chat", "{picture}", "--model", "nowhere"], "nowhere"),
         (["train", "nowhere.yaml"], "nowhere.yaml"),
         (["train", "nowhere.yaml", "--export", "nowhere"], "nowhere.yaml"),
+        (["bench", "--size-gb", "1"], "--size-gb is the size of the checkpoint of --load"),
+        (["bench", "--load", "--quick"], "leave out --preset"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
