@@ -1,7 +1,7 @@
 """The configuration tree of a model: what it is made of, in the field's own key names.
 
 Only values live here. Reading and writing Hugging Face `config.json` is
-`vlm/checkpoint/`; named architectures are `vlm/presets.py`.
+`vlm/checkpoint/`; named architectures are `vlm/presets/`.
 """
 
 import math

@@ -60,9 +60,6 @@ class MoeCosts:
         """Share of the experts that a batch of tokens wakes, if it routes evenly."""
         return 1 - (1 - self.per_token / self.experts) ** tokens
 
-    def tokens_per_expert(self, tokens: int) -> float:
-        return tokens * self.per_token / self.experts
-
 
 def gemm_intensity(tokens: float, width: int, inner: int) -> float:
     """Operations for each element moved of one expert's product: 2tdm / (dm + t(d + m))."""

@@ -222,7 +222,7 @@ class Recipe:
     Attributes:
         name: of the model.
         seed: of weights and documents.
-        preset: architecture, a name in `vlm/presets.py`.
+        preset: architecture, a name in `vlm/presets/`.
         output: folder of checkpoints, logs, shards and the model.
         start: parts that begin with other runs' weights instead of random ones; runs on several
             machines or cores are joined this way.
