@@ -1,8 +1,10 @@
 """What `load()` reads beside the tensors: text files, end tokens, number format."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..data.processor import Processor
 from ..data.processor_files import read_json
@@ -12,6 +14,7 @@ from .device import dtype_named
 from .language_model import LanguageModel
 from .ops.linear import cpu_multiplies_bfloat16
 from .prompt import Model
+from .quantize.packed import PackedWeight
 
 
 def read_stored_dtype(folder: Path) -> torch.dtype:
@@ -83,14 +86,23 @@ def require_finite(model: Model, folder: Path) -> None:
     Raises:
         CheckpointError: one holds NaN or infinity.
     """
-    for name, tensor in model.state_dict().items():
-        # a part at a time: a mask of the whole would be as large as the weights in bytes
-        parts = tensor.split(max(1, len(tensor) // 64)) if tensor.dim() else (tensor,)
-        if tensor.is_floating_point() and not all(bool(each.isfinite().all()) for each in parts):
+    for name, parts in _weights(model):
+        if not all(bool(each.isfinite().all()) for each in parts):
             raise CheckpointError(
                 f"{folder} has NaN or infinity in {name}: the file is damaged, or its training "
                 "failed; copy or download it again."
             )
+
+
+def _weights(model: Model) -> Iterator[tuple[str, Iterable[Tensor]]]:
+    """Every weight a part at a time, for a mask of the whole would be as large as its bytes."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            yield name, tensor.split(max(1, len(tensor) // 64)) if tensor.dim() else (tensor,)
+    for name, module in model.named_modules():
+        if isinstance(module, PackedWeight):
+            experts = range(module.shape[0]) if len(module.shape) == 3 else (None,)
+            yield name, (module.matrix(expert) for expert in experts)
 
 
 @torch.no_grad()

@@ -19,7 +19,10 @@ from ..output import show_calls, show_counts, show_json, show_parts
 def ask(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="FILE... QUESTION", help="Pictures and PDFs, then the question."),
+        typer.Argument(
+            metavar="FILE... QUESTION",
+            help="Pictures and PDFs, then the question; of another model, the question alone.",
+        ),
     ],
     media: MediaOptions,
     model: ModelOptions,
@@ -29,9 +32,9 @@ def ask(
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
 ) -> None:
-    """Ask a question about pictures or PDF pages."""
+    """Ask a question about pictures or PDF pages, or a language model about nothing but itself."""
     *files, question = words
-    if not files:
+    if not files and model.model is None:
         raise typer.BadParameter("Say at least one file, then the question.")
     # os.path, since Path.is_file raises for a text too long to be a name.
     if os.path.isfile(question):

@@ -15,6 +15,8 @@ import pytest
 
 from latentvlm.app.cli import main
 from latentvlm.vlm import api
+from latentvlm.vlm.checkpoint import load_model, save_model
+from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.quantize.bits import bits_in_memory
 
 START = "import sys; from latentvlm.app.cli import main; main(sys.argv[1:])"
@@ -160,6 +162,18 @@ def test_how_weights_and_cache_are_kept_can_be_asked_for(
     for option, value in (("--quantized", "fp7"), ("--kv-cache", "int3")):
         told = latentvlm(*asked, option, value)
         assert told.code == 2 and value in told.err
+
+
+def test_a_language_model_is_asked_without_a_page(
+    latentvlm: CommandLine, tiny_folder: Path, tmp_path: Path
+) -> None:
+    whole = load_model(tiny_folder)
+    assert isinstance(whole, VisionLanguageModel)
+    save_model(whole.language_model, tmp_path, files_from=tiny_folder)
+    told = latentvlm("ask", "How many?", "--model", tmp_path, "--json", "--max-tokens", 3)
+    assert told.code == 0, told.err
+    usage = json.loads(told.out)["usage"]
+    assert usage["visual_tokens"] == 0 and 0 < usage["answer_tokens"] <= 3
 
 
 def test_version(latentvlm: CommandLine) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support import quantized_folder as write
 
 import latentvlm
 from latentvlm.errors import CheckpointError, ConfigError, LatentVLMError
@@ -105,6 +106,15 @@ def test_weights_that_are_no_numbers_are_found_when_asked_for(folder: Path, valu
     name = "language_model.backbone.layers.0.mixer.in_proj.weight"
     edit_weights(folder, lambda tensors: tensors[name][3].fill_(value))
     latentvlm.load(folder, device="cpu")
+    message = refused(folder, check_weights=True)
+    assert "NaN or infinity in language_model.layers.0.mixer.in_proj.weight" in message
+
+
+def test_packed_weights_that_are_no_numbers_are_found_too(folder: Path) -> None:
+    write.quantize_folder(folder, write.fp8)
+    latentvlm.load(folder, device="cpu", check_weights=True)
+    name = "language_model.backbone.layers.0.mixer.in_proj.weight"
+    edit_weights(folder, lambda tensors: tensors[name].view(torch.uint8)[3].fill_(0x7F))
     message = refused(folder, check_weights=True)
     assert "NaN or infinity in language_model.layers.0.mixer.in_proj.weight" in message
 

@@ -168,15 +168,13 @@ def _from_modelopt(
             layers[module] = name
         check_fused(layers, source)
     _check_group_size(values, source)
-    excluded = values.get("ignore")
-    if excluded is None:
-        excluded = values.get("exclude_modules")
+    key = "exclude_modules" if values.get("ignore") is None else "ignore"
     kv_cache = values.get("kv_cache_quant_algo") or _scheme_name(values.get("kv_cache_scheme"))
     return DeclaredFormats(
         source=source,
         producer="modelopt",
         algorithm=algorithm,
-        excluded=tuple(str(each) for each in excluded or ()),
+        excluded=_patterns(values, key, source),
         layers=layers,
         kv_cache=None if kv_cache is None else str(kv_cache).upper(),
     )
@@ -196,7 +194,8 @@ def _from_compressed_tensors(values: Mapping[str, Any], source: str) -> Declared
         algorithm = _CT_FORMATS[stored]
         if algorithm == "NVFP4" and not group.get("input_activations"):
             algorithm = "W4A16_NVFP4"
-        targets += [(str(target), algorithm) for target in group.get("targets") or ["Linear"]]
+        named = _patterns(group, "targets", source) or ("Linear",)
+        targets += [(target, algorithm) for target in named]
     if not targets:
         raise ConfigError(f"{source} is of compressed-tensors but has no config_groups.")
     algorithms = {algorithm for _, algorithm in targets}
@@ -204,7 +203,7 @@ def _from_compressed_tensors(values: Mapping[str, Any], source: str) -> Declared
         source=source,
         producer="compressed-tensors",
         algorithm=algorithms.pop() if len(algorithms) == 1 else MIXED,
-        excluded=tuple(str(each) for each in values.get("ignore") or ()),
+        excluded=_patterns(values, "ignore", source),
         targets=tuple(targets),
         kv_cache=_scheme_name(values.get("kv_cache_scheme")),
     )
@@ -256,6 +255,19 @@ def _groups(values: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     if not isinstance(groups, Mapping):
         raise ConfigError(f"{source} has config_groups that are no object.")
     return groups
+
+
+def _patterns(values: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
+    """The patterns of modules under a key; each is one that can be matched."""
+    patterns = values.get(key) or ()
+    if not isinstance(patterns, list | tuple):
+        raise ConfigError(f"{source} has {key} {patterns!r}, which is no list of modules.")
+    for pattern in map(str, patterns):
+        try:
+            re.compile(pattern.removeprefix("re:") if pattern.startswith("re:") else "")
+        except re.error as error:
+            raise ConfigError(f"{source} has {pattern!r} in {key}: {error}.") from error
+    return tuple(map(str, patterns))
 
 
 def _scheme_name(scheme: Any) -> str | None:

@@ -163,3 +163,15 @@ def test_what_is_refused(values: object, words: str) -> None:
 def test_queries_keys_and_values_that_agree() -> None:
     three = {Q.replace("q_", f"{letter}_"): {"quant_algo": "FP8"} for letter in "qkv"}
     assert from_json(changed(**three)).algorithm_of(Q) == "FP8"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"quant_method": "modelopt", "quant_algo": "FP8", "ignore": 7}, "ignore 7, which is no"),
+        (write.compressed("float-quantized", ignore=["re:("]), "'re:\\(' in ignore"),
+    ],
+)
+def test_patterns_that_match_nothing_are_refused(values: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        from_json(values)
