@@ -200,7 +200,7 @@ def _figures_of(
 def _image_figure(name, chosen, config: SpeedConfig, ceilings: Ceilings, notify) -> Figure:
     """The preset's own tower; ViT-B/16 for presets without one."""
     if isinstance(chosen, VisionLanguageConfig):
-        vision = chosen.vision
+        vision = chosen.radio
     else:
         vision = RadioConfig(hidden_size=768, num_layers=12, num_heads=12, intermediate_size=3072)
     notify(f"{name}: images")

@@ -38,4 +38,20 @@ class VisionEncoder(Protocol):
         """
         ...
 
+    def encode_tubelets(self, pixel_values: Tensor, grid_thw: Tensor) -> Tensor:
+        """Features of the packed tubelets of videos.
+
+        Args:
+            pixel_values: `(total_patches, frames * 3 * patch_size**2)`, tubelet after tubelet;
+                one frame makes a tubelet unless the tower takes several together.
+            grid_thw: int64 `(num_videos, 3)`, tubelets, patch rows and columns of each video.
+
+        Returns:
+            `(total_patches, hidden_size)`, in the same order.
+
+        Raises:
+            InputError: the grids do not describe the patches.
+        """
+        ...
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -33,6 +33,8 @@ class OpenClipEncoder(PictureTower):
         image_std: likewise.
     """
 
+    library = "open_clip"
+
     def __init__(
         self,
         name: str,
@@ -60,6 +62,7 @@ class OpenClipEncoder(PictureTower):
                 "weights nor model_args."
             )
         self.name = name
+        self.model_args: Mapping[str, Any] = dict(model_args or {})
         embed_dim, config, quick_gelu = _vision_config(name, dict(model_args or {}))
         fetched = _fetch(name, pretrained) if pretrained is not None else None
         normal: Any = getattr(fetched, "preprocess_cfg", {})

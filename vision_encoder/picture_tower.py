@@ -7,6 +7,7 @@ does with a grid it was not built for is tried once, when it is made, not found 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -23,11 +24,19 @@ _PROBE_GRIDS = ((2, 3), (5, 4))
 class PictureTower(nn.Module, ABC):
     """A `VisionEncoder` around a module that takes `(n, 3, height, width)`.
 
-    A subclass sets `name`, `patch_size` and `num_prefix_tokens`, implements `feature_maps` and
-    ends its constructor with `check_grids()`, which finds the `hidden_size`.
+    A subclass sets all attributes but `hidden_size`, implements `feature_maps` and ends its
+    constructor with `check_grids()`, which finds that one.
+
+    Attributes:
+        library, name, model_args: what it is built from.
+        image_mean, image_std: what its published weights expect pixels to be normalised with.
     """
 
+    library: str
     name: str
+    model_args: Mapping[str, Any]
+    image_mean: tuple[float, ...]
+    image_std: tuple[float, ...]
     hidden_size: int
     patch_size: int
     num_prefix_tokens: int
@@ -38,8 +47,18 @@ class PictureTower(nn.Module, ABC):
 
     def forward(self, pixel_values: Tensor, grid_hw: Tensor) -> Tensor:
         """See `VisionEncoder.forward`."""
+        return self._encode(pixel_values, grid_hw, "image_grid_hw", "pixel_values")
+
+    def encode_tubelets(self, pixel_values: Tensor, grid_thw: Tensor) -> Tensor:
+        """See `VisionEncoder.encode_tubelets`; each frame is a picture."""
+        grid_hw = grid_thw[:, 1:].repeat_interleave(grid_thw[:, 0], dim=0)
+        return self._encode(pixel_values, grid_hw, "video_grid_thw", "pixel_values_videos")
+
+    def _encode(
+        self, pixel_values: Tensor, grid_hw: Tensor, grid_name: str, pixels_name: str
+    ) -> Tensor:
         grids = [(int(rows), int(columns)) for rows, columns in grid_hw.tolist()]
-        self._check_input(pixel_values, grids)
+        self._check_input(pixel_values, grids, grid_name, pixels_name)
         dtype = next(self.parameters()).dtype
         images = pixel_values.to(dtype).split([rows * columns for rows, columns in grids])
         members: dict[tuple[int, int], list[int]] = {}
@@ -66,9 +85,18 @@ class PictureTower(nn.Module, ABC):
     def check_grids(self) -> None:
         """Encodes two small blank pictures of unlike shape and sets `hidden_size`.
 
+        Whole numbers that the tower holds, counters and indices, are no weights: they leave its
+        state, for they come with every tower of its kind.
+
         Raises:
             ConfigError: the tower cannot serve grids of any shape.
         """
+        for module in self.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                if not buffer.is_floating_point():
+                    module._non_persistent_buffers_set.add(name)
+            if isinstance(module, _BatchNorm):
+                module.register_load_state_dict_post_hook(_forgive_counter)
         parameter = next(self.parameters())
         self.eval()
         for rows, columns in _PROBE_GRIDS:
@@ -93,18 +121,31 @@ class PictureTower(nn.Module, ABC):
             self.hidden_size = shape[1]
         self.train()
 
-    def _check_input(self, pixel_values: Tensor, grids: list[tuple[int, int]]) -> None:
+    def _check_input(
+        self,
+        pixel_values: Tensor,
+        grids: list[tuple[int, int]],
+        grid_name: str,
+        pixels_name: str,
+    ) -> None:
         sizes = [rows * columns for rows, columns in grids]
         if min(sizes, default=1) < 1 or sum(sizes) != pixel_values.shape[0]:
             raise InputError(
-                f"image_grid_hw describes {sum(sizes)} patches, {sizes} by image, but "
-                f"pixel_values holds {pixel_values.shape[0]}."
+                f"{grid_name} describes {sum(sizes)} patches, {sizes} by image, but "
+                f"{pixels_name} holds {pixel_values.shape[0]}."
             )
         if pixel_values.shape[1:] != (3 * self.patch_size**2,):
             raise InputError(
                 f"A patch of the tower {self.name} has 3 * {self.patch_size} * {self.patch_size} "
-                f"values, but pixel_values has shape {tuple(pixel_values.shape)}."
+                f"values, but {pixels_name} has shape {tuple(pixel_values.shape)}."
             )
+
+
+def _forgive_counter(_module: nn.Module, keys: Any) -> None:
+    """PyTorch adds a batch norm's counter to a state that lacks it, and then finds it there."""
+    keys.unexpected_keys[:] = [
+        key for key in keys.unexpected_keys if not key.endswith("num_batches_tracked")
+    ]
 
 
 def first_line(error: Exception) -> str:
@@ -148,8 +189,13 @@ def load_weights(
         CheckpointError: a tensor is missing, unexpected or of another shape.
     """
     state = module.state_dict()
+    held = {name for name, _ in module.named_buffers()}
     missing = [name for name in state if name not in weights]
-    extra = [name for name in weights if name not in state and not name.startswith(unused)]
+    extra = [
+        name
+        for name in weights
+        if name not in state and name not in held and not name.startswith(unused)
+    ]
     wrong = [
         f"{name} {tuple(weights[name].shape)} instead of {tuple(state[name].shape)}"
         for name in state

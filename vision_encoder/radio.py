@@ -56,6 +56,10 @@ class RadioConfig:
     def num_prefix_tokens(self) -> int:
         return self.num_cls_tokens + self.num_registers
 
+    def build(self) -> "RadioEncoder":
+        """The tower with random weights."""
+        return RadioEncoder(self)
+
     @property
     def patch_dim(self) -> int:
         return 3 * self.patch_size**2

@@ -25,6 +25,8 @@ class TimmEncoder(PictureTower):
         image_std: likewise.
     """
 
+    library = "timm"
+
     def __init__(
         self,
         name: str,
@@ -49,6 +51,7 @@ class TimmEncoder(PictureTower):
         if pretrained and weights is not None:
             raise ConfigError(f"Give pretrained or weights for the tower {name}, not both.")
         self.name = name
+        self.model_args: Mapping[str, Any] = dict(model_args or {})
         self.tower: Any = _create(name, pretrained, dict(model_args or {}))
         if not hasattr(self.tower, "forward_intermediates"):
             raise ConfigError(f"The timm tower {name} does not give features on a grid.")

@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..errors import ConfigError
+from ..vision_encoder.library_tower import LibraryTower
 from ..vision_encoder.radio import RadioConfig
+
+# Each has `build()`, and the sizes and the normalisation that the model and the processor ask for.
+TowerConfig = RadioConfig | LibraryTower
 
 
 def _check_pattern(key: str, pattern: str, letters: str) -> None:
@@ -204,10 +208,10 @@ class LanguageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VisionLanguageConfig:
-    """A RADIO tower, pixel shuffle, a two-layer projector and a language model."""
+    """A vision tower, pixel shuffle, a two-layer projector and a language model."""
 
     text: LanguageConfig
-    vision: RadioConfig
+    vision: TowerConfig
     projector_hidden_size: int
     downsample_ratio: float = 0.5
     image_token_id: int = 18
@@ -234,6 +238,20 @@ class VisionLanguageConfig:
         if self.video_token_id not in (None, self.image_token_id):
             return self.video_token_id
         return max(self.text.vocab_size, self.image_token_id + 1)
+
+    @property
+    def radio(self) -> RadioConfig:
+        """The tower, for a family that has no other.
+
+        Raises:
+            ConfigError: it is of another kind.
+        """
+        if isinstance(self.vision, RadioConfig):
+            return self.vision
+        raise ConfigError(
+            f"The tower {self.vision.name} is not RADIO, the only one that the family "
+            f"{self.family} has; set family to latentvlm."
+        )
 
     @property
     def frames_per_tubelet(self) -> int:

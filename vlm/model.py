@@ -1,7 +1,7 @@
 """The whole model, and the file to read first.
 
     images or tubelets of videos
-    pixels -> RadioEncoder -> [LayerNorm] -> pixel shuffle -> Projector -> visual tokens
+    pixels -> vision tower -> [LayerNorm] -> pixel shuffle -> Projector -> visual tokens
     ids -> embeddings, visual tokens fused into the placeholders -> LanguageModel -> logits
 
 Letters: T tokens, D hidden, P patches, V visual tokens.
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..token_reduction.pixel_shuffle import pixel_shuffle
+from ..vision_encoder.picture_tower import PictureTower
 from ..vision_encoder.radio import RadioEncoder
 from .cache import Cache
 from .config import VisionLanguageConfig
@@ -21,11 +22,18 @@ from .projector import Projector
 
 
 class VisionLanguageModel(nn.Module):
-    def __init__(self, config: VisionLanguageConfig) -> None:
+    def __init__(
+        self,
+        config: VisionLanguageConfig,
+        *,
+        vision_encoder: RadioEncoder | PictureTower | None = None,
+        language_model: LanguageModel | None = None,
+    ) -> None:
+        """Random weights, but for parts that are there already."""
         super().__init__()
         self.config = config
         vision = config.vision
-        self.vision_encoder = RadioEncoder(vision)
+        self.vision_encoder = vision_encoder or vision.build()
         # Megatron adds this norm to the tower whenever the language model has MTP layers
         self.vision_final_layernorm = (
             nn.LayerNorm(vision.hidden_size, eps=vision.layer_norm_eps)
@@ -37,7 +45,7 @@ class VisionLanguageModel(nn.Module):
             config.projector_hidden_size,
             config.text.hidden_size,
         )
-        self.language_model = LanguageModel(config.text)
+        self.language_model = language_model or LanguageModel(config.text)
 
     def encode_images(self, pixel_values: Tensor, image_grid_hw: Tensor) -> Tensor:
         """Visual tokens `(V, D)` of all images, one after another.

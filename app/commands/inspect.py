@@ -43,8 +43,9 @@ def lines(found: dict[str, Any]) -> list[str]:
         )
     vision = found["vision"]
     if vision:
+        layers = f"{vision['layers']} layers, " if vision["layers"] else ""
         shown.append(
-            f"vision      {vision['layers']} layers of {vision['hidden_size']}, patches of "
+            f"vision      {vision['name']}, {layers}{vision['hidden_size']} wide, patches of "
             f"{vision['patch_size']} pixels"
         )
     draft = f" and {count(parameters['mtp'])} in the draft head" if parameters["mtp"] else ""

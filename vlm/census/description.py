@@ -79,9 +79,10 @@ def _vision(source: Source) -> dict[str, Any] | None:
     tower = source.config.vision
     return {
         "hidden_size": tower.hidden_size,
-        "layers": tower.num_layers,
+        "name": getattr(tower, "name", "RADIO"),
+        "layers": getattr(tower, "num_layers", None),
         "patch_size": tower.patch_size,
-        "position_grid": tower.pos_grid,
+        "position_grid": getattr(tower, "pos_grid", None),
         "frames_per_tubelet": tower.video_temporal_patch_size,
     }
 

@@ -1,6 +1,7 @@
 """The families of checkpoints, and which of them a folder or a configuration belongs to.
 
-A new family is a file with a `Family` in it and a line here.
+A new family is a file with a `Family` in it and a line here, or in `text_families.py` if it is a
+language model.
 """
 
 from collections.abc import Mapping
@@ -9,17 +10,15 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
-from . import bamba, granitemoehybrid, jamba, nemotron_h, nemotron_h_omni, nemotron_nano_vl_v2
+from . import nemotron_h_omni, nemotron_nano_vl_v2, own_parts
 from .names import Family, labels
+from .text_families import TEXT_FAMILIES
 
 FAMILIES: tuple[Family, ...] = (
     nemotron_h_omni.FAMILY,
     nemotron_nano_vl_v2.FAMILY,
-    nemotron_h.FAMILY,
-    jamba.FAMILY,
-    bamba.FAMILY,
-    granitemoehybrid.FAMILY,
-    granitemoehybrid.DENSE_FAMILY,
+    own_parts.FAMILY,
+    *TEXT_FAMILIES,
 )
 
 
@@ -50,6 +49,6 @@ def family_of(config: LanguageConfig | VisionLanguageConfig) -> Family:
     """
     for family in FAMILIES:
         if family.name == config.family:
-            return family
+            return family.suited(config) if family.suited else family
     known = ", ".join(family.name for family in FAMILIES)
     raise ConfigError(f"family is {config.family!r}; the known families are {known}.")

@@ -18,7 +18,7 @@ from ..ops import arena
 from ..quantize.declared import read_declared, without_declared
 from ..quantize.modules import put_packed, takes_packed
 from ..quantize.packed import PackedWeight
-from ..skeleton import skeleton
+from ..skeleton import settle_constants, skeleton
 from .families import family_of, family_of_json
 from .kv_scales import is_kv_scale, put_kv_scales
 from .names import Family, Place, is_expert_stack, listed, stack_shape
@@ -126,6 +126,8 @@ def load_model(
         put_packed(model, name, weight)
         tensors |= {f"{name}.{part}": buffer for part, buffer in weight.named_buffers()}
     model.load_state_dict(tensors, strict=True, assign=True)
+    if isinstance(model, VisionLanguageModel):
+        settle_constants(model.vision_encoder, target)
     text.use_kv_cache(kv_cache, declared=declared and declared.kv_cache)
     if tied:
         text.lm_head.weight = text.embeddings.weight

@@ -48,6 +48,7 @@ class Family:
         halves: for a disk name whose tensor is two of ours, one over the other, what its halves
             are called; they are written as one where `disk_name` gives neighbours one name.
         constants: tensors written although the model has none, for readers that look for them.
+        suited: a configuration to the family with its names, where they depend on it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Family:
     respell: Callable[[str, Tensor], list[str] | None] = field(default=lambda name, tensor: None)
     halves: Callable[[str], tuple[str, str] | None] = field(default=lambda name: None)
     constants: Callable[[Any], dict[str, Tensor]] = field(default=lambda config: {})
+    suited: Callable[[Any], "Family"] | None = None
 
     def spell(self, name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
         """What is written for a tensor of ours: one name, or one an expert."""

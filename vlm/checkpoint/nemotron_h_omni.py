@@ -130,7 +130,7 @@ def _respell(name: str, tensor: Tensor) -> list[str] | None:
 
 def summary_idxs(config: VisionLanguageConfig) -> dict[str, Tensor]:
     """transformers holds these as a buffer and misses them otherwise."""
-    summary = torch.tensor(config.vision.summary_idxs, dtype=torch.int64)
+    summary = torch.tensor(config.radio.summary_idxs, dtype=torch.int64)
     return {"vision_model.radio_model.summary_idxs": summary}
 
 

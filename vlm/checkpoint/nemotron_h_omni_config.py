@@ -128,7 +128,7 @@ def config_from_json(
     pixels = {key: values[key] for key in ("norm_mean", "norm_std") if values.get(key)}
     if vision.get("video_temporal_patch_size", frames) is None:
         frames = 0
-    tower, vision_rest = _vision_from_json({**pixels, **vision}, frames, strict=strict)
+    tower, vision_rest = vision_from_json({**pixels, **vision}, frames, strict=strict)
     extra = keys.rest(known=UNREAD, strict=strict)
     if vision_rest:
         extra["vision_config"] = vision_rest
@@ -150,7 +150,7 @@ def config_from_json(
 
 def config_to_json(config: VisionLanguageConfig) -> dict[str, Any]:
     """The configuration as transformers opens it, with the released names beside its own."""
-    vision = config.vision
+    vision = config.radio
     extra = dict(config.extra)
     tower = {**extra.pop("vision_config", {}), **vision_to_json(vision)}
     frames = vision.video_temporal_patch_size or 2
@@ -181,9 +181,10 @@ def config_to_json(config: VisionLanguageConfig) -> dict[str, Any]:
     }
 
 
-def _vision_from_json(
+def vision_from_json(
     values: Mapping[str, Any], frames: int, *, strict: bool
 ) -> tuple[RadioConfig, dict[str, Any]]:
+    """A RADIO tower and the keys that nothing reads; `frames` a tubelet unless they say so."""
     keys = Keys(values, where="config.json: vision_config")
     for key, only in [
         ("qkv_bias", True),

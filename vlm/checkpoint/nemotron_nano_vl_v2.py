@@ -52,7 +52,7 @@ def _added_token_id(folder: Path, token: str) -> int | None:
 def _constants(config: VisionLanguageConfig) -> dict[str, Tensor]:
     """What the release holds beside the model: the normalisation, which the processor does."""
     conditioner = "vision_model.radio_model.input_conditioner."
-    vision = config.vision
+    vision = config.radio
     return {
         **nemotron_h_omni.summary_idxs(config),
         f"{conditioner}norm_mean": torch.tensor(vision.image_mean).view(3, 1, 1),

@@ -52,7 +52,7 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Visi
 
 def config_to_json(config: VisionLanguageConfig) -> dict[str, Any]:
     """The configuration with the released keys."""
-    vision = config.vision
+    vision = config.radio
     extra = dict(config.extra)
     tower = {"args": _args(vision), **extra.pop("vision_config", {}), **vision_to_json(vision)}
     text = nemotron_h_config.config_to_json(config.text)

@@ -19,6 +19,7 @@ from ...data.producer import ShardProducer
 from ...data.shards import Record
 from ...data.tokenizer import train_tokenizer
 from ...errors import ConfigError
+from ...vision_encoder.radio import RadioEncoder
 from ..api import PRETRAINED
 from ..checkpoint import load_model
 from ..config import VisionLanguageConfig
@@ -47,7 +48,8 @@ def make_trainee(recipe: Recipe) -> Trainee:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = VisionLanguageModel(model_config(recipe))
-        start_tower(model.vision_encoder)
+        if isinstance(model.vision_encoder, RadioEncoder):
+            start_tower(model.vision_encoder)
         return Trainee(model)
 
 
