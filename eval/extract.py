@@ -12,11 +12,18 @@ _THINKING = re.compile(r"<think>.*?</think>", re.DOTALL)
 _DECORATION = "*_`$() []{}.:\"'"
 _BOXED = re.compile(r"\\boxed\{\s*(?:\\text\{)?\(?([A-Z])\)?\}?\s*\}")
 _STATED = re.compile(
-    r"(?i:answer|option|choice)(?i:\s+is)?\s*:?\s*(?i:option\s+|choice\s+)?"
+    r"(?i:answer|option|choice)(?i:\s+is\s*:?|\s*:)\s*(?i:option\s+|choice\s+)?"
     # "The answer is A cup" names no option.
     r"[*_`]*[\(\[]?(A(?!\s+(?!or\b|and\b|because\b|since\b|as\b)[a-z])|[B-Z])(?![A-Za-z])"
 )
 _JOINED = re.compile(r"\b[A-Z]\)?\s*(?:,|/|&|or|and)\s*\(?[A-Z]\b")
+_NAMED = re.compile(r"(?i:answer|option|choice)\s+[*_`]*[\(\[]?([A-Z])[\)\]]?[*_`]*\.?")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
+_NEGATED = re.compile(
+    r"\b(?:no|not|never|nor|neither|cannot|wrong|incorrect|false|except|unlikely|eliminated?"
+    r"|excluded?|ruled?\s+out|rather\s+than|instead)\b|n['’]t\b",
+    re.IGNORECASE,
+)
 _HEADED = re.compile(r"[*_`]*[\(\[]?([A-Z])(?:[\)\]][*_`]*[.:]?|[*_`]*[.:])(?:\s|$)")
 
 
@@ -33,7 +40,8 @@ def strict_letter(text: str, options: Sequence[str], *, count: int = 0) -> str |
 
     In this order: the reply is a letter alone; it is the text of exactly one option; it boxes a
     letter or says "the answer is B", always the same one and not "A or B"; it begins "B." or "(B)"
-    and states no other. The article "A" and a letter in passing are no answers.
+    and states no other. The article "A", a letter in passing ("option A fits") and one in a
+    sentence that denies something are no answers; "option B" is one as the whole reply.
 
     Args:
         text: the reply.
@@ -52,16 +60,37 @@ def strict_letter(text: str, options: Sequence[str], *, count: int = 0) -> str |
     ]
     if same:
         return same[0] if len(same) == 1 else None
+    named = _NAMED.fullmatch(text.strip())
+    if named:
+        return named.group(1) if named.group(1) in letters else None
     for pattern in (_BOXED, _STATED):
         stated = {found.upper() for found in pattern.findall(text) if found.upper() in letters}
         if stated:
-            return stated.pop() if len(stated) == 1 and not _JOINED.search(text) else None
+            is_clear = len(stated) == 1 and not _JOINED.search(text)
+            letter = stated.pop()
+            is_denied = pattern is _STATED and any(
+                _denies(sentence, letter, options)
+                for sentence in _SENTENCE.split(text)
+                if pattern.search(sentence)
+            )
+            return letter if is_clear and not is_denied else None
     headed = {
         found.group(1) for line in text.splitlines() if (found := _HEADED.match(line.strip()))
     }
     if len(headed) == 1 and _HEADED.match(text) and headed <= set(letters):
-        return headed.pop()
+        letter = headed.pop()
+        return None if _denies(text.splitlines()[0], letter, options) else letter
     return None
+
+
+def _denies(sentence: str, letter: str, options: Sequence[str]) -> bool:
+    """Whether a sentence denies something beyond what the option of that letter itself says."""
+    idx = ascii_uppercase.index(letter)
+    option = _plain(options[idx]) if idx < len(options) else ""
+    sentence = " ".join(sentence.casefold().split())
+    if option and _NEGATED.search(option):
+        sentence = sentence.replace(option, "", 1)
+    return bool(_NEGATED.search(sentence))
 
 
 def _plain(text: str) -> str:

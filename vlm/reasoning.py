@@ -18,6 +18,9 @@ from .sampling import GenerationConfig
 
 # A full stop after a digit may be a decimal point.
 _SENTENCE_END = re.compile(r"(?:\n\s*|(?:[!?…。！？]|(?<!\d)\.)[\"')\]”’*]*\s*)\Z")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:[A-Za-z]\.)+[A-Za-z]|\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|cf|Fig|approx))\.[ \t]*\Z"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,4 +139,6 @@ class ThoughtSteer:
 
 def ends_sentence(text: str) -> bool:
     """Whether a text may break off here; an empty one may."""
-    return not text.strip() or bool(_SENTENCE_END.search(text))
+    if not text.strip():
+        return True
+    return bool(_SENTENCE_END.search(text)) and not _ABBREVIATION.search(text)

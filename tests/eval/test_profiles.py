@@ -102,6 +102,14 @@ def test_an_unknown_profile_is_named() -> None:
         ("The answer is A because of it", "A"),
         ("The answer is A. No, the answer is B.", None),
         ("A. red\nB. blue", None),
+        ("I would not choose option A", None),
+        ("Option A is wrong. Option B is wrong. It must be D", None),
+        ("B. is wrong", None),
+        ("(B) no", None),
+        ("The answer is B, which is wrong", None),
+        ("Option B", "B"),
+        ("The correct option is B", "B"),
+        ("It is not blue. The answer is B.", "B"),
         ("E", None),
         ("I cannot see", None),
         ("<think>B. it goes on", None),
@@ -109,6 +117,11 @@ def test_an_unknown_profile_is_named() -> None:
 )
 def test_strict_reads_one_letter_or_none(reply: str, letter: str | None) -> None:
     assert strict_letter(reply, OPTIONS) == letter
+
+
+def test_an_option_may_itself_say_no() -> None:
+    for reply in ("B. No", "Answer: (B) No"):
+        assert strict_letter(reply, ("Yes", "No")) == "B"
 
 
 def test_reasoning_is_no_answer() -> None:
