@@ -29,13 +29,24 @@ def train(
         str | None,
         typer.Option(metavar="FOLDER", help="Do not train; write the newest checkpoint's model."),
     ] = None,
+    mean_with: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN",
+            help="With --export: the mean with the newest weights of another run's output; "
+            "may be given again.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model by a recipe; the same command again goes on where it stopped."""
+    from ...errors import ConfigError
     from ...vlm.train.run import export_recipe, run_recipe
 
     if export is not None:
-        export_recipe(recipe, export)
+        export_recipe(recipe, export, mean_with=mean_with or ())
         return
+    if mean_with:
+        raise ConfigError("--mean-with says what --export writes; give --export FOLDER with it.")
     report = run_recipe(
         recipe, max_minutes=max_minutes, resume=resume.value, threads=threads, device=device
     )

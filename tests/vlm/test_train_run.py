@@ -16,7 +16,7 @@ from latentvlm.vlm.checkpoint import load_model
 from latentvlm.vlm.train.loop import Callbacks, RunReport, train
 from latentvlm.vlm.train.progress import Progress
 from latentvlm.vlm.train.recipe import Recipe, parse_recipe
-from latentvlm.vlm.train.run import export_recipe, run_recipe, write_model
+from latentvlm.vlm.train.run import average_in, export_recipe, run_recipe, write_model
 from latentvlm.vlm.train.setup import make_trainee
 from latentvlm.vlm.train.state import checkpoints, load_weights, read_state
 
@@ -226,6 +226,23 @@ def test_parts_of_other_runs(tmp_path):
     missing = recipe(tmp_path / "other", stage("tower"), start=[{"run": str(tmp_path / "none")}])
     with pytest.raises(CheckpointError, match="holds no checkpoint to start from"):
         go(missing)
+
+
+def test_the_mean_of_several_runs(tmp_path):
+    runs = [tmp_path / name for name in ("first", "second", "third")]
+    for seed, folder in enumerate(runs, start=3):
+        go(recipe(folder, stage("answers", steps=1), seed=seed))
+    trainee = make_trainee(recipe(runs[0], stage("answers", steps=1)))
+    load_weights(checkpoints(runs[0] / "checkpoints")[-1], trainee)
+    average_in(trainee, runs[1:])
+    each = [last_weights(folder) for folder in runs]
+    for name, value in trainee.state_dict().items():
+        mean = torch.stack([weights[name].double() for weights in each]).mean(0)
+        torch.testing.assert_close(value.double(), mean, rtol=1e-5, atol=1e-6)
+    other = recipe(tmp_path / "other", stage("answers", steps=1), tokenizer={"vocab_size": 300})
+    go(other)
+    with pytest.raises(CheckpointError, match="other has no .* of shape"):
+        average_in(trainee, [tmp_path / "other"])
 
 
 def test_checkpoints_that_do_not_fit(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +14,8 @@ from .loop import Callbacks, Resume, RunReport, train
 from .progress import Progress
 from .recipe import Recipe, read_recipe
 from .setup import make_processor, make_trainee
-from .state import checkpoints, load_weights
+from .state import checkpoints, load_weights, newest_weights
+from .tasks import Trainee
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -65,11 +67,18 @@ def run_recipe(
     return report
 
 
-def export_recipe(path: str | Path, folder: str | Path) -> Path:
+def export_recipe(
+    path: str | Path, folder: str | Path, *, mean_with: Sequence[str | Path] = ()
+) -> Path:
     """Write the model of a run's newest checkpoint into a folder, without training.
 
+    Args:
+        mean_with: outputs of other runs of the same shapes, earlier legs for example; what is
+            written is the mean of all their newest weights, often better than each
+            (Wortsman et al., arXiv:2203.05482).
+
     Raises:
-        CheckpointError: the run has no checkpoint yet.
+        CheckpointError: a run has no checkpoint yet, or its tensors do not fit.
     """
     recipe = find_recipe(path)
     found = checkpoints(Path(recipe.output) / "checkpoints")
@@ -77,8 +86,22 @@ def export_recipe(path: str | Path, folder: str | Path) -> Path:
         raise CheckpointError(f"{recipe.output} has no checkpoint yet; run `latentvlm train` first")
     trainee = make_trainee(recipe)
     load_weights(found[-1], trainee)
+    average_in(trainee, [Path(run) for run in mean_with])
     write_model(recipe, trainee.model, Path(folder))
     return Path(folder)
+
+
+@torch.no_grad()
+def average_in(trainee: Trainee, runs: Sequence[Path]) -> None:
+    """Make a trainee's floating-point tensors the mean of themselves and of other runs' newest."""
+    own = trainee.state_dict()
+    for count, run in enumerate(runs, start=2):
+        others = newest_weights(run / "checkpoints")
+        for name, tensor in own.items():
+            if name not in others or others[name].shape != tensor.shape:
+                raise CheckpointError(f"{run} has no {name} of shape {list(tensor.shape)}")
+            if tensor.is_floating_point():
+                tensor.lerp_(others[name].to(tensor.dtype), 1 / count)
 
 
 def find_recipe(path: str | Path) -> Recipe:
