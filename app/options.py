@@ -7,6 +7,7 @@ option per field, and hands the command the filled-in object.
 import dataclasses
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +50,13 @@ class ModelOptions:
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, mps (the best there is).")
     ] = None
+    device_map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|DEVICE=SIZE,...",
+            help="Spread a large model: auto, or cuda:0=20GiB,cpu=64GiB (one device).",
+        ),
+    ] = None
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16 (what suits the device).")
     ] = None
@@ -67,14 +75,18 @@ class ModelOptions:
         """Reads the checkpoint; this is where torch is first imported."""
         from ..vlm.api import load
 
-        return load(
+        vlm = load(
             self.model,
             device=self.device,
+            device_map=self.device_map,
             dtype=self.dtype,
             quantized=self.quantized or "packed",  # type: ignore[arg-type]  # load checks it
             kv_cache=self.kv_cache,
             revision=self.revision,
         )
+        if vlm.placement is not None:
+            print(vlm.placement, file=sys.stderr)
+        return vlm
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

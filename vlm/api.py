@@ -13,10 +13,11 @@ from torch import Tensor
 from ..data.chat import Message
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
 from .asking import Request, open_pages, start_answer
+from .budgets import DeviceMap
 from .checkpoint import Quantized, load_model
 from .checkpoint.hub import Source, find_source
 from .conversation import Medium, question_message
@@ -31,6 +32,7 @@ from .loading import (
     require_finite,
     widen_tower,
 )
+from .placement import Placement, place_folder
 from .prompt import Model, hidden_states, inputs_on_device, language_model
 from .quantize.bits import bits_in_memory, bits_per_parameter, num_parameters
 from .reasoning import Thinking
@@ -45,6 +47,7 @@ def load(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     *,
+    device_map: DeviceMap | None = None,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
     revision: str | None = None,
@@ -60,6 +63,9 @@ def load(
         dtype: "float32", "bfloat16" or "float16"; None is what the checkpoint is stored in,
             or float32 on a CPU that has no bfloat16 units. Asked for on such a CPU, bfloat16
             halves the memory of the language model, which is widened as it is used.
+        device_map: for a model larger than one device, instead of `device`: "auto" takes what
+            is free on the GPUs, then on the CPU; `{"cuda:0": "20GiB", "cpu": "64GiB"}` takes so
+            much of each. `VLM.placement` says what lies where.
         quantized: what becomes of weights stored in FP8 or NVFP4. "packed" keeps them so and
             widens each as it is used, "expand" widens them here; "experts-int8" makes the
             experts of a full-precision checkpoint INT8.
@@ -71,8 +77,9 @@ def load(
     Raises:
         CheckpointError: the folder, a shard or a tensor is missing or wrong, or a repository
             cannot be fetched.
-        ConfigError: `device`, `dtype`, `quantized` or `kv_cache` has no such value.
-        BackendError: this machine does not have the device.
+        ConfigError: `device`, `device_map`, `dtype`, `quantized` or `kv_cache` has no such value.
+        BackendError: this machine does not have the device, or the devices of `device_map` are
+            too small together.
     """
     if folder is None and not (PRETRAINED / "config.json").is_file():
         raise CheckpointError(
@@ -80,11 +87,19 @@ def load(
         )
     source = find_source(PRETRAINED if folder is None else folder, revision=revision)
     folder = source.folder
-    device = choose_device(device)
-    dtype = choose_dtype(dtype, device, stored=read_stored_dtype(folder))
+    placement = None
+    if device_map is None:
+        device = choose_device(device)
+        dtype = choose_dtype(dtype, device, stored=read_stored_dtype(folder))
+    elif device is not None:
+        raise ConfigError("Give device or device_map, not both.")
+    else:
+        placement, dtype = place_folder(
+            folder, device_map, dtype=dtype, quantized=quantized, kv_cache=kv_cache
+        )
     model = load_model(
         folder,
-        device=device,
+        device=device if placement is None else placement.device_of,
         dtype=dtype,
         quantized=quantized,
         kv_cache=kv_cache,
@@ -106,6 +121,7 @@ def load(
         context_length=text.max_position_embeddings,
         limits=limits,
         source=source,
+        placement=placement,
     )
 
 
@@ -118,6 +134,7 @@ class VLM:
         context_length: tokens that prompt and answer may have together.
         end_ids: the tokens with which it ends an answer.
         source: the folder it came from, and the repository and commit if it was fetched.
+        placement: which device holds what, if `load` was given a `device_map`.
     """
 
     def __init__(
@@ -130,10 +147,12 @@ class VLM:
         context_length: int | None = None,
         limits: ModelLimits | None = None,
         source: Source | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.limits = limits or ModelLimits()
         self.source = source
+        self.placement = placement
         self.context_length = context_length
         self.end_ids = tuple(sorted(set(end_ids)))
         self._processor = processor
@@ -145,7 +164,8 @@ class VLM:
         kind = str(weight.dtype).removeprefix("torch.")
         if language_model(self.model).is_packed:
             kind += f", {bits_per_parameter(bits_in_memory(self.model)):.1f} bits each"
-        return f"VLM({millions:.1f}M parameters, {kind} on {weight.device})"
+        devices = [weight.device] if self.placement is None else self.placement.devices
+        return f"VLM({millions:.1f}M parameters, {kind} on {' and '.join(map(str, devices))})"
 
     @property
     def processor(self) -> Processor:

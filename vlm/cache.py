@@ -5,7 +5,7 @@ convolution and the state of the scan (float32 unless asked otherwise). MLP and 
 nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -127,7 +127,7 @@ class Cache:
         num_seqs: int = 1,
         *,
         capacity: int = 256,
-        device: torch.device | str | None = None,
+        device: torch.device | str | Sequence[torch.device] | None = None,
         dtype: torch.dtype = torch.float32,
         state_dtype: torch.dtype = torch.float32,
         fp8: Mapping[int, Fp8Scales] | None = None,
@@ -135,23 +135,29 @@ class Cache:
         """Empty caches; `capacity` tokens are reserved in attention layers and grow on demand.
 
         Args:
+            device: of all layers, or of each.
             fp8: attention layers, by number, that keep E4M3 bytes whatever `dtype` is.
         """
         layers: list[AttentionCache | MambaCache | None] = []
-        for idx, letter in enumerate(config.hybrid_override_pattern):
+        pattern = config.hybrid_override_pattern
+        if device is None or isinstance(device, torch.device | str):
+            devices = [device] * len(pattern)
+        else:
+            devices = device
+        for idx, (letter, place) in enumerate(zip(pattern, devices, strict=True)):
             if letter == "*":
                 shape = (num_seqs, config.num_key_value_heads, capacity, config.head_dim)
                 # zeros, for what lies behind a short sequence gets weight 0, and 0 times nan is nan
                 scales = (fp8 or {}).get(idx)
                 kept = dtype if scales is None else torch.uint8
-                keys = torch.zeros(shape, device=device, dtype=kept)
+                keys = torch.zeros(shape, device=place, dtype=kept)
                 values, lengths = torch.zeros_like(keys), [0] * num_seqs
                 layers.append(AttentionCache(keys, values, lengths, fp8=scales))
             elif letter in "Mm":
                 channels = config.mamba_conv_size if letter == "M" else config.mamba_inner_size
                 rows = torch.zeros(
                     (num_seqs, config.conv_kernel - 1, channels),
-                    device=device,
+                    device=place,
                     dtype=dtype,
                 )
                 state = torch.zeros(
@@ -161,7 +167,7 @@ class Cache:
                         config.mamba_head_dim,
                         config.ssm_state_size,
                     ),
-                    device=device,
+                    device=place,
                     dtype=state_dtype,
                 )
                 layers.append(MambaCache(rows, state))

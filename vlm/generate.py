@@ -71,7 +71,8 @@ class Generation:
         self._is_cancelled = is_cancelled
         self.inputs = inputs_on_device(model, inputs)
         self._room = room_for_answer(inputs, config, context_length)
-        self._sampler = Sampler(config, self.inputs.input_ids, vocab_size(model))
+        prompt_ids = self.inputs.input_ids.to(language_model(model).head_device)
+        self._sampler = Sampler(config, prompt_ids, vocab_size(model))
         self._cache: Cache | None = None
         self.choices: list[Choice] = []
         self.finish_reason: FinishReason | None = None
@@ -171,16 +172,19 @@ def generate_batch(
     ends = frozenset([*end_ids, *config.stop_ids])
     packed = [inputs_on_device(model, each) for each in prompts]
     rooms = [room_for_answer(each, config, context_length) for each in packed]
-    samplers = [Sampler(config, each.input_ids, vocab_size(model)) for each in packed]
     lengths = [each.input_ids.shape[0] for each in packed]
     trunk = language_model(model)
+    samplers = [
+        Sampler(config, each.input_ids.to(trunk.head_device), vocab_size(model)) for each in packed
+    ]
     embeds_TD = torch.cat([embed(model, each) for each in packed])
     cache = trunk.allocate_cache(
         len(packed),
         capacity=max(length + room for length, room in zip(lengths, rooms, strict=True)),
     )
     bounds = torch.tensor([0, *lengths], device=embeds_TD.device).cumsum(0).to(torch.int32)
-    hidden_TD = trunk(embeds_TD, cu_seqlens=bounds, cache=cache)[bounds[1:].long() - 1]
+    last = (bounds[1:].long() - 1).to(trunk.head_device)
+    hidden_TD = trunk(embeds_TD, cu_seqlens=bounds, cache=cache)[last]
     answers: list[list[Choice]] = [[] for _ in packed]
     active = list(range(len(packed)))
     while True:

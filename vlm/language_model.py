@@ -62,6 +62,10 @@ class Block(nn.Module):
         y_TD = self.mixer(h_TD, row, cache) if self.letter in "Mm*" else self.mixer(h_TD)
         return x_TD + (y_TD if self.residual == 1.0 else self.residual * y_TD)
 
+    @property
+    def device(self) -> torch.device:
+        return self.norm.weight.device
+
     def decode_weights(self) -> LayerWeights | None:
         if self.residual != 1.0:
             return None
@@ -106,6 +110,7 @@ class LanguageModel(nn.Module):
             self.lm_head.weight = self.embeddings.weight
         self.mtp = MultiTokenPrediction(config) if config.num_nextn_predict_layers else None
         self.kv_cache: str | None = None
+        self.is_spread = False  # over several devices, layer by layer
         self.reset_parameters()
 
     @torch.no_grad()
@@ -146,7 +151,13 @@ class LanguageModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where ids and embeddings are taken."""
         return self.embeddings.weight.device
+
+    @property
+    def head_device(self) -> torch.device:
+        """Where hidden states and logits are given out."""
+        return self.norm_f.weight.device
 
     @property
     def is_packed(self) -> bool:
@@ -172,7 +183,7 @@ class LanguageModel(nn.Module):
         self.kv_cache = kind
 
     def allocate_cache(self, num_seqs: int = 1, *, capacity: int = 256) -> Cache:
-        """An empty cache where the model is, in its number format or as `use_kv_cache` chose."""
+        """An empty cache where each layer is, in its number format or as `use_kv_cache` chose."""
         weight = self.embeddings.weight
         fp8 = None
         if self.kv_cache == "fp8":
@@ -186,7 +197,7 @@ class LanguageModel(nn.Module):
             self.config,
             num_seqs,
             capacity=capacity,
-            device=weight.device,
+            device=[layer.device for layer in self.layers if isinstance(layer, Block)],
             dtype=weight.dtype,
             fp8=fp8,
         )
@@ -208,7 +219,7 @@ class LanguageModel(nn.Module):
             cache: continued and updated; its sequences are the row's, in order.
 
         Returns:
-            Hidden states `(T, D)` after the final norm.
+            Hidden states `(T, D)` after the final norm, on `head_device`.
 
         Raises:
             InputError: the boundaries do not fit the row.
@@ -224,17 +235,29 @@ class LanguageModel(nn.Module):
         return self.norm_f(x_TD)
 
     def _run_layers(self, x_TD: Tensor, row: PackedRow, cache: Cache | None) -> Tensor:
+        if self.is_spread:
+            return self._run_spread(x_TD, row, cache)
         for idx, layer in enumerate(self.layers):
             x_TD = layer(x_TD, row, None if cache is None else cache.layers[idx])
         return x_TD
 
+    def _run_spread(self, x_TD: Tensor, row: PackedRow, cache: Cache | None) -> Tensor:
+        """As `_run_layers`, each layer where its weights are."""
+        for idx, layer in enumerate(self.layers):
+            assert isinstance(layer, Block)
+            x_TD = x_TD.to(layer.device)
+            x_TD = layer(x_TD, row.on(layer.device), None if cache is None else cache.layers[idx])
+        return x_TD.to(self.head_device)
+
     def _build_step(self, cache: Cache) -> Step:
         """One token of each sequence of `cache`: the lean step, or the layers one by one.
 
-        The lean step is for float32 alone: narrower weights are widened by the layers.
+        The lean step is for float32 on one device alone: narrower weights are widened by the
+        layers.
         """
         tensors = [*self.parameters(), *cache.tensors()]
-        if not self.is_packed and all(t.dtype == torch.float32 for t in tensors):
+        is_plain = not self.is_packed and not self.is_spread
+        if is_plain and all(t.dtype == torch.float32 for t in tensors):
             parts = [layer.decode_weights() for layer in self.layers if isinstance(layer, Block)]
             known = [part for part in parts if part is not None]
             if len(known) == len(parts):
@@ -258,4 +281,8 @@ class LanguageModel(nn.Module):
             next_embeds_TD: the embedding of token t + 1 at position t.
         """
         assert self.mtp is not None, "this model has no MTP head"
-        return self.mtp(hidden_TD, next_embeds_TD, PackedRow.of(hidden_TD, cu_seqlens))
+        first = self.mtp.layers[0]
+        assert isinstance(first, Block)
+        hidden_TD, next_embeds_TD = hidden_TD.to(first.device), next_embeds_TD.to(first.device)
+        row = PackedRow.of(hidden_TD, cu_seqlens).on(first.device)
+        return self.mtp(hidden_TD, next_embeds_TD, row).to(self.head_device)

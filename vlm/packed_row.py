@@ -1,5 +1,6 @@
 """A packed row: several sequences one after another, and where each begins."""
 
+from copy import copy
 from functools import cached_property
 
 import torch
@@ -27,6 +28,7 @@ class PackedRow:
                 f"cu_seqlens {self.bounds} must rise from 0 to the {num_tokens} tokens of the row."
             )
         self.spans = spans
+        self._elsewhere: dict[torch.device, PackedRow] = {}
 
     @classmethod
     def of(cls, x: Tensor, cu_seqlens: Tensor | None) -> "PackedRow":
@@ -34,6 +36,16 @@ class PackedRow:
         if cu_seqlens is None:
             cu_seqlens = torch.tensor([0, x.shape[0]], dtype=torch.int32, device=x.device)
         return cls(cu_seqlens, x.shape[0])
+
+    def on(self, device: torch.device) -> "PackedRow":
+        """The same row with its boundaries on a device, copied there once."""
+        if self.cu_seqlens.device == device:
+            return self
+        if device not in self._elsewhere:
+            row = copy(self)
+            row.cu_seqlens, row._elsewhere = self.cu_seqlens.to(device), {}
+            self._elsewhere[device] = row
+        return self._elsewhere[device]
 
     @cached_property
     def is_decode(self) -> bool:

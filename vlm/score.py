@@ -41,7 +41,7 @@ def score_answer(
     inputs = inputs_on_device(model, inputs)
     hidden_TD = hidden_states(model, inputs)
     logits_AV = language_model(model).logits(hidden_TD[[at - 1 for at in places]])
-    ids = inputs.input_ids[places]
+    ids = inputs.input_ids[places].to(logits_AV.device)
     chosen = logits_AV.log_softmax(-1).gather(1, ids[:, None])[:, 0].tolist()
     *logprobs, end_logprob = chosen
     return Score(

@@ -1,13 +1,14 @@
 """Options that several commands share reach each command filled in."""
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from latentvlm.app.options import MediaOptions, SamplingOptions, expand_options
+from latentvlm.app.options import MediaOptions, ModelOptions, SamplingOptions, expand_options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,3 +58,13 @@ def test_what_was_not_given_keeps_the_default_of_the_library() -> None:
 
 def test_pages_travel_as_they_were_written() -> None:
     assert MediaOptions(pages="1,3-5").arguments() == {"pages": "1,3-5", "dpi": None}
+
+
+def test_a_spread_model_says_what_lies_where(
+    tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ModelOptions(model=str(tiny_folder), device_map="cpu=1GiB").load()
+    output = capsys.readouterr()
+    assert output.err.startswith("cpu: embeddings, tower and projector, layers 0-")
+    assert output.err.endswith(" of 1.00 GiB\n")
+    assert not output.out

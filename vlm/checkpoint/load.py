@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def load_config(
 def load_model(
     folder: str | Path,
     *,
-    device: str | torch.device | None = None,
+    device: str | torch.device | Callable[[str], torch.device] | None = None,
     dtype: torch.dtype | None = None,
     strict_config: bool = False,
     quantized: Quantized = "packed",
@@ -66,7 +66,8 @@ def load_model(
 
     Args:
         folder: `config.json` and safetensors in the format of its family.
-        device: where the weights go; the CPU if None.
+        device: where the weights go; the CPU if None. Or where each goes by its name of ours,
+            as `Placement.device_of` says; all of a layer must go to one device.
         dtype: their number format; as stored if None. The routers' selection biases are
             float32 in any case.
         strict_config: raise on a key of `config.json` that nothing reads.
@@ -98,9 +99,11 @@ def load_model(
             places = {n: place for n, place in places.items() if ".mtp." not in f".{place.name}"}
         prefix = "language_model." if text is not model else ""
         tied = f"{prefix}lm_head.weight" if text.config.tie_word_embeddings else None
-        target = torch.device(device or "cpu")
+        if device is None or isinstance(device, str | torch.device):
+            device = _always(torch.device(device or "cpu"))
         is_plain = not stored and quantized != "experts-int8"
-        laid_out = for_decoding and is_plain and (target.type, dtype) == ("cpu", torch.float32)
+        types = {device(name).type for name in model.state_dict()}
+        laid_out = for_decoding and is_plain and (types, dtype) == ({"cpu"}, torch.float32)
         tensors, packed = _read(
             reader,
             places,
@@ -108,7 +111,7 @@ def load_model(
             model,
             family,
             tied=tied,
-            device=target,
+            device_of=device,
             dtype=dtype,
             quantized=quantized,
             reserved=_reserve(model, text) if laid_out else {},
@@ -127,11 +130,17 @@ def load_model(
         tensors |= {f"{name}.{part}": buffer for part, buffer in weight.named_buffers()}
     model.load_state_dict(tensors, strict=True, assign=True)
     if isinstance(model, VisionLanguageModel):
-        settle_constants(model.vision_encoder, target)
+        tower = model.vision_encoder
+        settle_constants(tower, next(tower.parameters()).device)
+    text.is_spread = len({tensor.device for tensor in tensors.values()}) > 1
     text.use_kv_cache(kv_cache, declared=declared and declared.kv_cache)
     if tied:
         text.lm_head.weight = text.embeddings.weight
     return model.eval()
+
+
+def _always(device: torch.device) -> Callable[[str], torch.device]:
+    return lambda name: device
 
 
 def _places(
@@ -186,7 +195,7 @@ def _read(
     family: Family,
     *,
     tied: str | None,
-    device: torch.device,
+    device_of: Callable[[str], torch.device],
     dtype: torch.dtype | None,
     quantized: Quantized,
     reserved: Mapping[str, Tensor],
@@ -206,7 +215,7 @@ def _read(
     packed: dict[str, PackedWeight] = {}
     usual = dtype or _stored_dtype(reader, sources)
     for name, shape in wanted.items():
-        found = sources.get(name)
+        found, device = sources.get(name), device_of(name)
         if name == tied and not found:
             continue
         if not found:  # the identity where it is not stored
