@@ -3,6 +3,7 @@
 The grid is `token_reduction`'s; the steps from pixels to patches are those of `patches.py`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -146,15 +147,55 @@ class ImageTransform:
 
 
 def known_settings(values: Mapping[str, Any], config: type) -> dict[str, Any]:
-    """The keys of a preprocessor's JSON that a configuration has; `norm_mean` is `image_mean`.
+    """The keys of a preprocessor's JSON that a configuration has, as `checked_settings`.
 
     Raises:
-        ConfigError: the folder asks for a transform this is not.
+        ConfigError: the folder asks for a transform this is not, or a value is of no use.
     """
     for key, only in [("resample", BICUBIC), ("do_rescale", True), ("do_normalize", True)]:
         if values.get(key, only) not in (only, None):
             raise ConfigError(f"The image processor's {key} must be {only}, not {values[key]}.")
-    known = {field.name for field in fields(config)}
-    renamed = {"norm_mean": "image_mean", "norm_std": "image_std"}
-    taken = {renamed.get(k, k): v for k, v in values.items() if v is not None}
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in taken.items() if k in known}
+    return checked_settings(values, config)
+
+
+_RENAMED = {
+    "norm_mean": "image_mean",
+    "norm_std": "image_std",
+    "force_image_size": "image_size",
+}
+
+
+def checked_settings(values: Mapping[str, Any], config: type) -> dict[str, Any]:
+    """The keys that a configuration has, under its names; each of its default's kind.
+
+    Raises:
+        ConfigError: a value is of another kind, or no size.
+    """
+    defaults = {field.name: field.default for field in fields(config)}
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = _RENAMED.get(key, key)
+        if name in defaults and value is not None:
+            found[name] = _checked(key, value, defaults[name])
+    return found
+
+
+def _checked(key: str, value: Any, default: Any) -> Any:
+    if isinstance(default, bool):
+        wanted, fits = "true or false", isinstance(value, bool)
+    elif isinstance(default, int):
+        wanted, fits = "a whole number", _is_number(value) and value == value // 1 and value >= 0
+        value = int(value) if fits else value
+    elif isinstance(default, float):
+        wanted, fits = "a number above 0", _is_number(value) and value > 0
+    else:
+        wanted = "a list of three numbers"
+        fits = isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
+        value = tuple(value) if fits else value
+    if not fits:
+        raise ConfigError(f"The image processor's {key} is {value!r}; it must be {wanted}.")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

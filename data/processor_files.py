@@ -8,14 +8,12 @@ an audio feature extractor even for a model without audio, so one is named; noth
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
 from ..token_reduction.tubelets import Tubelets
-from .image_transform import ImageConfig
-from .patches import Triple
+from .image_transform import ImageConfig, checked_settings
 from .tile_transform import TileConfig
 from .tokenizer import TOKENIZER_FILES
 from .video_transform import VideoConfig
@@ -68,6 +66,7 @@ def read_image_config(folder: str | Path) -> ImageConfig | TileConfig:
 
     Raises:
         CheckpointError: no file says how pictures are prepared, or one is unreadable.
+        ConfigError: a value is of no use.
     """
     given = _part(folder, "image_processor", "preprocessor_config.json")
     model = _in_config(folder)
@@ -92,9 +91,11 @@ def read_video_config(folder: str | Path, *, frames_per_tubelet: int) -> VideoCo
 
     Raises:
         CheckpointError: no file says how pictures are prepared, or one is unreadable.
+        ConfigError: a value is of no use.
     """
     images = read_image_config(folder)
     given = _part(folder, "video_processor", "video_preprocessor_config.json") or {}
+    own = checked_settings(given, ImageConfig)
     values = {**_in_config(folder), **given}
     target, keeps_aspect = values.get("video_target_num_patches"), True
     if target is not None:
@@ -103,20 +104,15 @@ def read_video_config(folder: str | Path, *, frames_per_tubelet: int) -> VideoCo
         target, keeps_aspect = (images.image_size // images.patch_size) ** 2, False
     return VideoConfig(
         tubelets=Tubelets(
-            patch_size=given.get("patch_size") or images.patch_size,
-            merge_size=round(1 / (given.get("downsample_ratio") or images.downsample_ratio)),
+            patch_size=own.get("patch_size") or images.patch_size,
+            merge_size=round(1 / (own.get("downsample_ratio") or images.downsample_ratio)),
             target_num_patches=target or 1024,
             keeps_aspect=keeps_aspect,
             frames_per_tubelet=frames_per_tubelet,
         ),
-        image_mean=_triple(given.get("image_mean") or given.get("norm_mean") or images.image_mean),
-        image_std=_triple(given.get("image_std") or given.get("norm_std") or images.image_std),
+        image_mean=own.get("image_mean") or images.image_mean,
+        image_std=own.get("image_std") or images.image_std,
     )
-
-
-def _triple(values: Sequence[float]) -> Triple:
-    red, green, blue = values
-    return red, green, blue
 
 
 def _part(folder: str | Path, nested: str, plain: str) -> dict[str, Any] | None:

@@ -27,17 +27,22 @@ class TileConfig:
     image_std: Triple = CLIP_STD
     rescale_factor: float = 1 / 255
 
+    def __post_init__(self) -> None:
+        _ = self.tiling  # which checks that the sizes fit each other
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TileConfig":
         """Take the known keys; `force_image_size` of a config.json is `image_size`.
 
         Raises:
-            ConfigError: the folder asks for a transform this is not.
+            ConfigError: the folder asks for a transform this is not, or a value is of no use.
         """
-        size = values.get("image_size") or values.get("force_image_size")
-        if isinstance(size, Mapping):
-            size = size.get("height")
-        return cls(**known_settings({**values, "image_size": size}, cls))
+        key = "image_size" if values.get("image_size") else "force_image_size"
+        size = values.get(key)
+        if isinstance(size, Mapping) and "height" in size:
+            size = size["height"]
+        others = {name: value for name, value in values.items() if name != "image_size"}
+        return cls(**known_settings({**others, key: size}, cls))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a `preprocessor_config.json` has them."""

@@ -26,8 +26,9 @@ class Tubelets:
 
     def __post_init__(self) -> None:
         for key in ("patch_size", "merge_size", "target_num_patches", "frames_per_tubelet"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key} {getattr(self, key)} of a video must be positive.")
+            value = getattr(self, key)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{key} {value!r} of a video must be a positive whole number.")
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Patch rows and columns of a frame of `height` x `width` pixels.

@@ -46,6 +46,12 @@ class RadioConfig:
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
+        sizes = ["hidden_size", "num_layers", "num_heads", "intermediate_size", "patch_size"]
+        frames = [] if self.video_temporal_patch_size is None else ["video_temporal_patch_size"]
+        for key in [*sizes, "pos_grid", *frames]:
+            value = getattr(self, key)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"The tower's {key} is {value!r}; it must be a positive integer.")
         if self.hidden_size % self.num_heads:
             raise ConfigError(
                 f"The tower's hidden_size {self.hidden_size} is not a multiple of its "

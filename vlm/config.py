@@ -162,6 +162,8 @@ class LanguageConfig:
         for letter, keys in _SIZES.items():
             if letter in letters:
                 _check_sizes(self, 1, keys)
+        if self.time_step_max <= 0:
+            raise ConfigError(f"time_step_max is {self.time_step_max!r}; it must be above 0.")
         if self.moe_latent_size is not None:
             _check_sizes(self, 1, ["moe_latent_size"])
         if "m" in letters and (self.mamba_head_dim != 1 or self.mamba_dt_rank < 1):

@@ -18,23 +18,28 @@ from ..output import show_calls, show_counts, show_json, show_parts
 
 @expand_options
 def chat(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Pictures and PDFs.")],
     media: MediaOptions,
     model: ModelOptions,
     sampling: SamplingOptions,
     thinking: ThinkingOptions,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE...", help="Pictures and PDFs; another model needs none."),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each answer.")
     ] = False,
 ) -> None:
     """Talk about pictures or PDF pages; an empty line or end of input ends it."""
+    if not files and model.model is None:
+        raise typer.BadParameter("Say at least one file.")
     arguments = {
         "generation": sampling.generation(),
         **media.arguments(),
         **thinking.arguments(),
     }
     vlm = model.load()
-    pages: list[dict[str, Any]] = [{"type": "image", "image": file} for file in files]
+    pages: list[dict[str, Any]] = [{"type": "image", "image": file} for file in files or []]
     turns: list[dict[str, Any]] = []
     while question := read_question():
         text = {"type": "text", "text": question}

@@ -90,8 +90,8 @@ def lines(model: str, made: "Plan") -> list[str]:
     """The plan as a few lines."""
     request = made.request
     shown = [
-        f"{model} on {request.gpus} x {request.gpu.name}: {request.batch} sequences of "
-        f"{request.context} tokens",
+        f"{model} on {request.gpus} x {request.gpu.name}: {request.batch} "
+        f"sequence{'s' * (request.batch != 1)} of {request.context} tokens",
         f"memory      {size(made.total)} of {size(made.usable)} on each GPU: "
         + ("it fits" if made.fits else "it does not fit")
         + f"; at most {made.largest_batch} such sequences would",

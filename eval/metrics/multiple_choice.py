@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from string import ascii_uppercase
 
+from ...errors import DataError
 from ..extract import (
     bracketed_or_last,
     first_letter,
@@ -53,6 +54,12 @@ def _by(reader: Reader, *, guesses: bool = False) -> Grader:
 
 
 def _strict(prediction: str, gold: Gold) -> str | None:
+    letters = tuple(ascii_uppercase[: len(gold.options)])
+    if not gold.answers or gold.answers[0] not in letters:
+        raise DataError(
+            f"Multiple choice needs the letter of an option as its gold answer; Gold.answers is "
+            f"{gold.answers!r} with {len(gold.options)} options."
+        )
     return strict_letter(prediction, gold.options)
 
 

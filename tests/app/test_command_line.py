@@ -129,6 +129,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     ("arguments", "sentence"),
     [
         (["ask", "What is the total?"], "Say at least one file"),
+        (["chat"], "Say at least one file"),
         (["ask", "{picture}", "{picture}"], "The question comes last"),
         (["bogus"], "bogus"),
     ],
@@ -174,6 +175,9 @@ def test_a_language_model_is_asked_without_a_page(
     assert told.code == 0, told.err
     usage = json.loads(told.out)["usage"]
     assert usage["visual_tokens"] == 0 and 0 < usage["answer_tokens"] <= 3
+    told = latentvlm("chat", "--model", tmp_path, "--json", "--max-tokens", 3, stdin="Hi?\n")
+    assert told.code == 0, told.err
+    assert json.loads(told.out)["usage"]["visual_tokens"] == 0
 
 
 def test_version(latentvlm: CommandLine) -> None:

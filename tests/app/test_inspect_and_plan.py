@@ -64,6 +64,7 @@ def test_the_other_mixture_of_a_model_that_sees_sees_too(capsys: pytest.CaptureF
 def test_experts_on_one_gpu_send_nothing(capsys: pytest.CaptureFixture) -> None:
     _, alone, _ = told(capsys, "plan", "tiny")
     _, spread, _ = told(capsys, "plan", "tiny", "--gpus", 2)
+    assert ": 1 sequence of 8192 tokens" in alone
     assert "on one GPU nothing leaves it" in alone
     assert "all-to-all 64 B a GPU and layer" in spread
 

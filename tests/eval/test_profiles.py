@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from latentvlm.errors import ConfigError, InputError
+from latentvlm.errors import ConfigError, DataError, InputError
 from latentvlm.eval.extract import strict_letter, without_thinking
 from latentvlm.eval.metrics import (
     METRICS,
@@ -66,6 +66,14 @@ def test_what_cannot_be_graded_says_so() -> None:
         METRICS["anls"].grade(None, Gold(answers=("paris",)))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="needs the answers of the annotators"):
         grade("vqa_accuracy", "paris", Gold())
+
+
+@pytest.mark.parametrize("gold", [
+    Gold(answers=("B",)), Gold(answers=("E",), options=OPTIONS), Gold(options=OPTIONS),
+])  # fmt: skip
+def test_a_gold_that_is_no_option_is_not_graded_as_wrong(gold: Gold) -> None:
+    with pytest.raises(DataError, match="needs the letter of an option"):
+        grade("video_mme", "B", gold)
 
 
 @pytest.mark.parametrize("metric", sorted(METRICS))

@@ -11,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.tiny_model import random_model, tiny_config
+from support.tiny_vl_v2 import write_tiny_vl_v2
 
+from latentvlm import load
 from latentvlm.errors import CheckpointError, ConfigError
 from latentvlm.vlm.checkpoint import load_config, load_model, save_model
 from latentvlm.vlm.config import LanguageConfig
@@ -135,3 +137,42 @@ def test_the_written_number_format_is_the_language_models(tmp_path: Path):
     model.language_model.to(torch.bfloat16)  # a tower widened for a CPU stays float32
     save_model(model, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+NO_PICTURES = [
+    *[(key, bad) for key in ("norm_mean", "norm_std") for bad in ("x", -1, {}, [1], ["a"] * 3)],
+    *[("force_image_size", bad) for bad in ("x", [1], 33)],
+    *[("patch_size", bad) for bad in ("x", 0, [1], {})],
+    *[("max_num_tiles", bad) for bad in ("x", [1], {}, 1.5)],
+    *[("vision_config.args", bad) for bad in ("x", 1, [1])],
+    *[("vision_config.patch_size", bad) for bad in (0, -1)],
+    *[("vision_config.num_attention_heads", bad) for bad in (0, -1)],
+    *[("vision_config.mlp_ratio", bad) for bad in (-1, 0)],
+    ("vision_config.video_temporal_patch_size", -1),
+    *[("llm_config.time_step_max", bad) for bad in (-1, 0)],
+]
+
+
+def test_no_value_of_tower_or_tiles_ends_in_a_traceback(tmp_path: Path):
+    write_tiny_vl_v2(tmp_path)
+    path = tmp_path / "config.json"
+    text = path.read_text()
+    for key, bad in NO_PICTURES:
+        values = json.loads(text)
+        *parts, last = key.split(".")
+        (values[parts[0]] if parts else values)[last] = bad
+        path.write_text(json.dumps(values))
+        try:
+            load(tmp_path, "cpu")
+        except ConfigError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"{key} {bad!r} ends in {error!r}") from error
+        raise AssertionError(f"{key} {bad!r} is accepted")
+    path.write_text(text)
+    load(tmp_path, "cpu")
+
+
+def test_what_is_no_name_of_a_folder_is_said():
+    with pytest.raises(CheckpointError, match="3 is neither the path of a folder"):
+        load(3)  # type: ignore[arg-type]

@@ -51,6 +51,8 @@ def find_source(name: str | Path, *, revision: str | None = None) -> Source:
     Raises:
         CheckpointError: there is neither, or it cannot be fetched; the message says why.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise CheckpointError(f"{name!r} is neither the path of a folder nor a repository's id.")
     folder = Path(name).expanduser()
     if os.path.isdir(folder):  # Path.is_dir raises for a name too long to be one
         if revision is not None:

@@ -195,6 +195,8 @@ def vision_from_json(
     ]:
         keys.require(key, [only])
     args = values.get("args") or {}
+    if not isinstance(args, Mapping):
+        raise ConfigError(f"config.json: vision_config has args {args!r}, which is no object.")
     name = args.get("model", "vit_huge_patch16_224")
     if args and name not in TOWERS:
         raise ConfigError(f"vision_config names the tower {name!r}; known are {', '.join(TOWERS)}.")
@@ -205,6 +207,8 @@ def vision_from_json(
     if frames > 1:
         keys.require("separate_video_embedder", [True])
     patch = keys.take("patch_size", 16)
+    if patch < 1:
+        raise ConfigError(f"config.json: vision_config has patch_size {patch}; 1 is the least.")
     limit = keys.take("max_img_size", args.get("cpe_max_size", 2048))
     summary = keys.take("summary_idxs", [0, 1])
     mean = keys.take("norm_mean", RadioConfig.image_mean)
