@@ -209,7 +209,7 @@ def _assert_alone(ours: LanguageModel, row: Tensor, bounds: list[int]) -> None:
     after = forward(ours, changed, cu_seqlens=cu_seqlens)
     moved = (after - before).abs().amax(-1) / before.abs().max()
     # not zero: products of other numbers of rows may round otherwise
-    assert moved[:start].amax() < 1e-6 and moved[stop:].amax() < 1e-6, "a neighbour was seen"
+    assert moved[:start].amax() < 1e-5 and moved[stop:].amax() < 1e-5, "a neighbour was seen"
     assert moved[start:stop].amin() > 1e-3
 
 
