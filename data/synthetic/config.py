@@ -21,8 +21,9 @@ class GeneratorConfig:
         split: "train" or "heldout": chooses fonts, words, values, templates and phrasings.
         fonts: names of fonts to use; empty means all fonts of the split.
         font_sizes: smallest and largest size of type, in pixels per em.
-        reshaped: share of runs (level "glyphs") and lines ("line") whose letters are widened,
-            narrowed or slanted at random, so that a model meets more than the fonts at hand.
+        reshaped: share of runs (level "glyphs"), lines ("line") and documents (the others) whose
+            letters are widened, narrowed, slanted, thinned or made bolder at random, so that a
+            model meets more than the fonts at hand.
         scrambled: share of field values and of the words of level "line" whose letters and digits
             are drawn at random, so that a model must read what it could know by heart.
         noise: 0 draws crisp pages, 1 the worst scans.

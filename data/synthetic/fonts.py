@@ -36,10 +36,13 @@ def _font(name: str, kind: str, family: str | None = None) -> Font:
 
 
 _TRAIN = (
+    _font("aleo", "slab"),
     _font("arimo", "sans"),
     _font("arimo_bold", "bold", "arimo"),
     _font("cousine", "mono"),
     _font("dejavu_sans", "sans"),
+    _font("dm_mono", "mono"),
+    _font("eb_garamond", "serif"),
     _font("inter", "sans"),
     _font("jetbrains_mono", "mono"),
     _font("noto_serif", "serif"),

@@ -59,20 +59,28 @@ def x_height_units(font_name: str) -> int:
     return -int(font.getbbox("x", anchor="ls")[1])
 
 
-class Shape(NamedTuple):
-    """A change of a font's letters: width in percent, and lean in percent of the height."""
+class LetterShape(NamedTuple):
+    """A change of a font's letters.
+
+    Attributes:
+        stretch: width, in percent.
+        slant: lean, in percent of the height.
+        weight: over 100, how strongly strokes spread to the pixel on their right; under 100, how
+            much of their ink is left; in percent.
+    """
 
     stretch: int = 100
     slant: int = 0
+    weight: int = 100
 
 
-_UPRIGHT = Shape()
+UPRIGHT = LetterShape()
 
 
 class GlyphSet:
     """The glyphs of one font at one size, rendered as they are first needed."""
 
-    def __init__(self, font_name: str, size: int, shape: Shape):
+    def __init__(self, font_name: str, size: int, shape: LetterShape):
         self.font_name = font_name
         self.size = size
         self._shape = shape
@@ -95,7 +103,7 @@ class GlyphSet:
         ImageDraw.Draw(picture).text(
             (pad + phase / PHASES, 2 * pad), char, font=self._font, fill=255, anchor="ls"
         )
-        if self._shape != _UPRIGHT:
+        if (self._shape.stretch, self._shape.slant) != (100, 0):
             # Pillow wants the way back; the pen and the baseline stay where they are.
             wide, lean = 100 / self._shape.stretch, self._shape.slant / 100
             back = (wide, lean * wide, pad - wide * pad - lean * wide * 2 * pad, 0, 1, 0)
@@ -106,7 +114,14 @@ class GlyphSet:
         if box is None:
             return None
         left, top, right, bottom = box
-        alpha = np.array(picture.crop(box))
+        weight = self._shape.weight
+        right += weight > 100
+        alpha = np.array(picture.crop((left, top, right, bottom)))
+        if weight < 100:
+            alpha = (alpha.astype(np.uint16) * weight // 100).astype(np.uint8)
+        elif weight > 100:
+            spread = (alpha[:, :-1].astype(np.uint16) * (weight - 100) // 100).astype(np.uint8)
+            np.maximum(alpha[:, 1:], spread, out=alpha[:, 1:])
         return Glyph(alpha, left - pad, top - 2 * pad, right - pad, bottom - 2 * pad)
 
     def width(self, text: str, tracking: int = 0) -> int:
@@ -156,11 +171,15 @@ class GlyphSet:
 
 
 @lru_cache(maxsize=4096)
-def glyph_set(font_name: str, size: int, shape: Shape = _UPRIGHT) -> GlyphSet:
+def glyph_set(font_name: str, size: int, shape: LetterShape = UPRIGHT) -> GlyphSet:
     """The glyphs of a font at a size in pixels per em, shared by all callers of the process."""
     return GlyphSet(font_name, size, shape)
 
 
-def draw_shape(rng: random.Random) -> Shape:
+def draw_shape(rng: random.Random) -> LetterShape:
     """A shape such as other fonts have."""
-    return Shape(rng.choice((84, 92, 100, 108, 116)), rng.choice((0, 0, 0, 12)))
+    return LetterShape(
+        stretch=rng.choice((82, 91, 100, 109, 118)),
+        slant=rng.choice((0, 0, 0, 12)),
+        weight=rng.choice((75, 100, 100, 140)),
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from .canvas import Canvas, Colour
 from .config import GeneratorConfig
-from .glyphs import GlyphSet, PlacedText, glyph_set
+from .glyphs import UPRIGHT, GlyphSet, LetterShape, PlacedText, draw_shape, glyph_set
 from .palette import ink, paper
 
 MARGIN = 9  # the most pixels between the text block and the edge of a page cut to its text
@@ -89,10 +89,11 @@ class Style:
     leading: int
     separator: str
     upper_labels: bool
+    shape: LetterShape
 
     @property
     def glyphs(self) -> GlyphSet:
-        return glyph_set(self.font, self.size)
+        return glyph_set(self.font, self.size, self.shape)
 
     def cell(self, text: str, anchor: str = "left", offset: int = 0, label: bool = False) -> Cell:
         """A cell in the body type."""
@@ -102,7 +103,7 @@ class Style:
 
     def title(self, text: str, anchor: str = "left") -> Cell:
         """A cell in the type of titles."""
-        glyphs = glyph_set(self.title_font, self.title_size)
+        glyphs = glyph_set(self.title_font, self.title_size, self.shape)
         return Cell(text, glyphs.place(text, 0), glyphs, self.title_colour, anchor, 0)
 
     def width(self, text: str) -> int:
@@ -131,6 +132,7 @@ def draw_style(look: random.Random, config: GeneratorConfig) -> Style:
         leading=round(size * look.uniform(0.0, 0.35)),
         separator=look.choice((": ", ": ", ": ", " ", " - ", " = ", ":", " | ")),
         upper_labels=look.random() < 0.15,
+        shape=draw_shape(look) if config.reshaped and look.random() < config.reshaped else UPRIGHT,
     )
 
 

@@ -147,6 +147,20 @@ def test_packed_loss_is_the_loss_of_the_sequences_alone():
     torch.testing.assert_close(loss, everywhere, rtol=1e-5, atol=1e-6)
 
 
+def test_answers_weigh_alike_whatever_their_length():
+    model = _language_model()
+    hidden = torch.randn(9, 32, generator=torch.Generator().manual_seed(2))
+    labels = torch.tensor([-100, 4, 5, 6, 7, -100, 8, -100, -100])  # of four tokens, and of one
+    each = F.cross_entropy(model.logits(hidden), labels, ignore_index=-100, reduction="none")
+    long, short = each[1:5], each[6]
+    loss, _ = next_token_loss(model, hidden, labels, short_answers=1.0)
+    torch.testing.assert_close(loss, (long.mean() + short) / 2)
+    loss, _ = next_token_loss(model, hidden, labels, short_answers=0.5)
+    torch.testing.assert_close(loss, (long.sum() / 2 + short) / 3)
+    nothing = torch.full_like(labels, -100)
+    assert next_token_loss(model, hidden, nothing, short_answers=1.0)[0] == 0
+
+
 def test_balancing_moves_load_to_idle_experts():
     model = _language_model().train()
     gate = model.layers[3].mixer.gate

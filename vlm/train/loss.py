@@ -11,8 +11,21 @@ from ..language_model import LanguageModel
 from ..layers.moe import MoEMixer
 
 
+def answer_lengths(places: Tensor) -> Tensor:
+    """Tokens of the answer that each labelled position belongs to.
+
+    Args:
+        places: int64 `(labelled,)`, rising; what follows without a gap is one answer.
+
+    Returns:
+        int64 `(labelled,)`.
+    """
+    answers = torch.cat([places.new_zeros(min(len(places), 1)), (places.diff() > 1).cumsum(0)])
+    return answers.bincount()[answers]
+
+
 def next_token_loss(
-    language_model: LanguageModel, hidden: Tensor, labels: Tensor
+    language_model: LanguageModel, hidden: Tensor, labels: Tensor, *, short_answers: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy in float32 over the labelled positions, and their log-normalisers.
 
@@ -21,14 +34,16 @@ def next_token_loss(
     Args:
         hidden: `(tokens, hidden)` after the final norm.
         labels: int64 `(tokens,)`, already shifted; -100 where nothing is to be learnt.
+        short_answers: a token of an answer of n tokens weighs `n ** -short_answers` in the mean.
 
     Returns:
         The loss, and the log-normalisers `(labelled,)`.
     """
     places = (labels != IGNORE).nonzero().squeeze(1)
     logits = language_model.logits(hidden[places])
-    losses = F.cross_entropy(logits, labels[places], reduction="sum")
-    return losses / max(len(places), 1), logits.logsumexp(-1)
+    losses = F.cross_entropy(logits, labels[places], reduction="none")
+    weights = answer_lengths(places).to(losses.dtype) ** -short_answers
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-9), logits.logsumexp(-1)
 
 
 def mtp_loss(language_model: LanguageModel, hidden: Tensor, batch: Batch) -> Tensor:

@@ -58,12 +58,16 @@ class LossWeights:
         char: which character stands in which patch, by the character head.
         char_blank: weight of an empty slot in the character loss; most slots are empty.
         z: squared log-normaliser of the logits, keeps them from drifting.
+        short_answers: how far short answers are raised over long ones: a token of an answer of n
+            tokens weighs n to the power of minus this. At 0 all tokens weigh the same, at 1 all
+            answers, so that a "Yes" counts as much as a page read aloud.
     """
 
     mtp: float = 0.0
     char: float = 0.0
     char_blank: float = 0.1
     z: float = 0.0
+    short_answers: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

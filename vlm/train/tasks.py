@@ -96,7 +96,9 @@ class AnswersTask:
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         model, weights = self.trainee.model, self.weights
         features, hidden = self._forward(batch)
-        total, log_norms = next_token_loss(model.language_model, hidden, batch.labels)
+        total, log_norms = next_token_loss(
+            model.language_model, hidden, batch.labels, short_answers=weights.short_answers
+        )
         parts = {"next": total.detach()}
         if weights.z:
             total = total + weights.z * log_norms.square().mean()
