@@ -31,8 +31,8 @@ def test_a_model_is_never_held_twice(checkpoint: Path, dtype: str, width: int) -
     parameters = sum(p.numel() for p in load_model(checkpoint).parameters())
     assert opening.model_bytes == pytest.approx(parameters * width, rel=0.01)
     assert opening.peak_bytes <= 1.15 * opening.model_bytes
-    # the sampler sees something: the experts are put together in memory of their own
-    assert opening.peak_bytes > 0.5 * opening.model_bytes
+    # float32 needs memory of its own, which the sampler sees; bfloat16 stays in the file
+    assert (opening.peak_bytes > 0.5 * opening.model_bytes) == (dtype == "float32")
 
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float32])

@@ -21,6 +21,7 @@ from ..quantize.packed import PackedWeight
 from ..skeleton import settle_constants, skeleton
 from .families import family_of, family_of_json
 from .kv_scales import is_kv_scale, put_kv_scales
+from .mapped_stack import StackMapper
 from .names import Family, Place, is_expert_stack, listed, stack_shape
 from .quantized import Quantized, check_choice, expanded, int8_stack, packed_weight, unlike
 from .shards import ShardReader
@@ -213,7 +214,7 @@ def _read(
         raise CheckpointError(f"{reader.folder} does not fit its config.json: {complaints}.")
     tensors: dict[str, Tensor] = {}
     packed: dict[str, PackedWeight] = {}
-    usual = dtype or _stored_dtype(reader, sources)
+    usual, mapper = dtype or _stored_dtype(reader, sources), StackMapper()
     for name, shape in wanted.items():
         found, device = sources.get(name), device_of(name)
         if name == tied and not found:
@@ -238,6 +239,13 @@ def _read(
         if None in found and name not in reserved and (first.device, first.dtype) == (device, kept):
             tensors[name] = first
             continue
+        mapped = None
+        if is_expert_stack(name) and name not in reserved:
+            alike = (first.device, first.dtype) == (device, kept)
+            mapped = _map_experts(reader, mapper, found, shape, kept) if alike else None
+        if mapped is not None:
+            tensors[name] = mapped
+            continue
         whole = reserved.get(name)
         if whole is None:
             whole = _new(shape, kept, device)
@@ -248,6 +256,28 @@ def _read(
     if quantized == "experts-int8" and not packed:
         raise ConfigError(f"{reader.folder} has no experts, so none can be made INT8.")
     return tensors, packed
+
+
+def _map_experts(
+    reader: ShardReader,
+    mapper: StackMapper,
+    found: dict[int | None, str],
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+) -> Tensor | None:
+    """A stack that stays in its files; None where it must be copied."""
+    disks = [found[expert] for expert in range(shape[0])]
+    extents = [reader.extent(disk) for disk in disks]
+    like = {reader.dtype(disk) for disk in disks}
+    made = None
+    if len(like) == 1 and None not in extents:
+        made = mapper.stack([extent for extent in extents if extent], shape, dtype)
+    if made is None:
+        return None
+    stack, elsewhere = made
+    for expert in elsewhere:
+        stack[expert].copy_(reader.tensor(disks[expert]))
+    return stack
 
 
 def _new(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

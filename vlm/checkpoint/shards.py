@@ -3,6 +3,7 @@
 Only safetensors is read, so nothing is ever unpickled.
 """
 
+import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ...data.processor_files import read_json, write_json
 from ...errors import CheckpointError
+from .mapped_stack import Extent
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -46,6 +48,7 @@ class ShardReader:
         self._open: dict[Path, safe_open] = {}
         self.files = self._list_files()
         self._halves: dict[str, tuple[str, int]] = {}
+        self._offsets: dict[Path, dict[str, int]] = {}
 
     def __enter__(self) -> "ShardReader":
         return self
@@ -94,6 +97,22 @@ class ShardReader:
             return self._handle(path).get_tensor(name)
         except SafetensorError as error:
             raise CheckpointError(f"{path} does not hold a readable {name}: {error}.") from error
+
+    def extent(self, name: str) -> Extent | None:
+        """Where a tensor's bytes begin in its file; None for the half of one."""
+        if name in self._halves:
+            return None
+        path = self.files[name]
+        if path not in self._offsets:
+            with path.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(length))
+            self._offsets[path] = {
+                each: 8 + length + values["data_offsets"][0]
+                for each, values in header.items()
+                if each != "__metadata__"
+            }
+        return Extent(path, self._offsets[path][name])
 
     def _slice(self, name: str):
         path = self.files[name]
