@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         MissingDependencyError,
         PromptError,
     )
-    from .vlm.answer import Answer, Score, Timing, Usage
+    from .token_reduction.evs import EVSConfig
+    from .vlm.answer import Answer, Score, Timing, Usage, VideoUsage
     from .vlm.answer_parts import AnswerPiece
     from .vlm.api import VLM, load
     from .vlm.sampling import GenerationConfig
@@ -41,6 +42,7 @@ _HOME = {
     "CheckpointError": ".errors",
     "ConfigError": ".errors",
     "DataError": ".errors",
+    "EVSConfig": ".token_reduction.evs",
     "FusionError": ".errors",
     "GenerationConfig": ".vlm.sampling",
     "InputError": ".errors",
@@ -53,6 +55,7 @@ _HOME = {
     "ToolCall": ".vlm.tool_calls",
     "Usage": ".vlm.answer",
     "VLM": ".vlm.api",
+    "VideoUsage": ".vlm.answer",
     "load": ".vlm.api",
 }
 
@@ -63,6 +66,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "EVSConfig",
     "FusionError",
     "GenerationConfig",
     "InputError",
@@ -75,6 +79,7 @@ __all__ = [
     "ToolCall",
     "Usage",
     "VLM",
+    "VideoUsage",
     "__version__",
     "load",
 ]

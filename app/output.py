@@ -49,8 +49,10 @@ def show_counts(answer: "Answer") -> None:
     for warning in answer.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     usage, timing = answer.usage, answer.timing
+    before = usage.visual_tokens_before
+    reduced = f" of {before}" if before > usage.visual_tokens else ""
     line = (
-        f"{usage.prompt_tokens} prompt tokens ({usage.visual_tokens} visual), "
+        f"{usage.prompt_tokens} prompt tokens ({usage.visual_tokens}{reduced} visual), "
         f"{usage.answer_tokens} answer tokens, {timing.total_s:.2f} s"
     )
     Console(soft_wrap=True).print(line, style="dim", highlight=False)

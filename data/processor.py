@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, PromptError
+from ..token_reduction.budget import plan_videos
+from ..token_reduction.evs import EVSConfig, EVSPlan
 from .chat import ChatTemplate, Message, check_conversation
 from .chat_style import ChatStyle
 from .guard import Guard, split_marks
@@ -53,7 +55,10 @@ class ModelInputs:
         image_grid_hw: int64 (pictures or tiles, 2), or None without pictures.
         pixel_values_videos: float32 (patches, frames per tubelet * 3 * p * p), or None.
         video_grid_thw: int64 (videos, 3), tubelets, patch rows and columns, or None.
+        evs: of each video what EVS keeps of it; empty if nothing is dropped. What is dropped is
+            still among the ids, and leaves them once the videos were encoded.
         visual_tokens: how many of the ids stand for pictures and videos.
+        visual_tokens_before: how many they were without any reduction.
         images, videos: what became of each.
         opens_thought: whether the prompt ends inside a thought, which the answer goes on with.
         labels: int64 (tokens,), the ids of what the assistant says and -100 elsewhere;
@@ -65,11 +70,18 @@ class ModelInputs:
     image_grid_hw: Tensor | None = None
     pixel_values_videos: Tensor | None = None
     video_grid_thw: Tensor | None = None
+    evs: tuple[EVSPlan, ...] = ()
     visual_tokens: int = 0
+    visual_tokens_before: int = 0
     images: tuple[ImageInfo, ...] = ()
     videos: tuple[VideoInfo, ...] = ()
     opens_thought: bool = False
     labels: Tensor | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens the language model reads: exact, and with an EVS threshold the most."""
+        return self.input_ids.shape[0] - sum(plan.num_tokens - plan.keep for plan in self.evs)
 
 
 class Processor:
@@ -181,6 +193,7 @@ class Processor:
         thinking: bool | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        evs: EVSConfig | None = None,
         **options: Any,
     ) -> ModelInputs:
         """A conversation to model inputs.
@@ -191,6 +204,7 @@ class Processor:
             thinking: on or off; None is what the chat template does unasked.
             low_effort: ask for a short thought.
             tools: what the model may call, each as its JSON description.
+            evs: which visual tokens of videos are dropped; a video's own goes before it.
             options: go to the chat template as they are.
 
         Raises:
@@ -206,15 +220,18 @@ class Processor:
             is_training=False,
             options={**options, **asked},
             thinking=thinking,
+            evs=evs,
         )
 
-    def encode_conversation(self, messages: Sequence[Message], **options: Any) -> ModelInputs:
+    def encode_conversation(
+        self, messages: Sequence[Message], *, evs: EVSConfig | None = None, **options: Any
+    ) -> ModelInputs:
         """A finished conversation with labels on every assistant turn, its end token included.
 
         Raises:
             PromptError: as when called, or the assistant says nothing.
         """
-        inputs = self._encode(messages, False, is_training=True, options=options)
+        inputs = self._encode(messages, False, is_training=True, options=options, evs=evs)
         if inputs.labels is None or bool((inputs.labels == IGNORED_LABEL).all()):
             raise PromptError(
                 "The conversation has no assistant turn, so there is nothing to learn."
@@ -248,6 +265,7 @@ class Processor:
         is_training: bool,
         options: Mapping[str, Any],
         thinking: bool | None = None,
+        evs: EVSConfig | None = None,
     ) -> ModelInputs:
         style = self.style
         conversation = check_conversation(messages, guard=self._guard, mark_answers=is_training)
@@ -282,9 +300,15 @@ class Processor:
         )
         infos = [*(images.infos if images else ()), *(videos.infos if videos else ())]
         visual_tokens = sum(info.visual_tokens for info in infos)
-        if self.context_length is not None and len(ids) > self.context_length:
+        plans = plan_videos(
+            [info.shape for info in (videos.infos if videos else ())],
+            [video.evs or evs for video in conversation.videos],
+        )
+        dropped = sum(plan.num_tokens - plan.keep for plan in plans)
+        num_tokens, visual = len(ids) - dropped, visual_tokens - dropped
+        if self.context_length is not None and num_tokens > self.context_length:
             raise PromptError(
-                f"The prompt has {len(ids)} tokens ({visual_tokens} of them for pictures), but the "
+                f"The prompt has {num_tokens} tokens ({visual} of them for pictures), but the "
                 f"model's context holds {self.context_length}: shorten it or give fewer pages."
             )
         input_ids = torch.tensor(ids, dtype=torch.int64)
@@ -297,7 +321,9 @@ class Processor:
             image_grid_hw=images.image_grid_hw if images else None,
             pixel_values_videos=videos.pixel_values if videos else None,
             video_grid_thw=videos.grid_thw if videos else None,
+            evs=plans,
             visual_tokens=visual_tokens,
+            visual_tokens_before=visual_tokens,
             images=images.infos if images else (),
             videos=videos.infos if videos else (),
             opens_thought=opens_thought,

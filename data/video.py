@@ -4,6 +4,8 @@
     {"type": "video", "frames": [...], "fps": 2}
     {"type": "video", "frames": [...], "fps": 30, "frame_indices": [0, 15, 30, ...]}
 
+With `"evs_rate": 0.5`, or `"evs"` and an `EVSConfig`, a video is pruned in its own way.
+
 Frames are pictures of one size. `fps` is that of the video the frames were taken from and
 `frame_indices` which of its frames they are, all of them if it is absent.
 """
@@ -13,18 +15,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import MediaError, PromptError
+from ..errors import ConfigError, MediaError, PromptError
+from ..token_reduction.evs import EVSConfig
 
 EXAMPLE = "{'type': 'video', 'frames': [...], 'fps': 2}"
-KEYS = ("type", "frames", "timestamps", "fps", "frame_indices")
+KEYS = ("type", "frames", "timestamps", "fps", "frame_indices", "evs", "evs_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """Frames in order, and the second each was taken at."""
+    """Frames in order, the second each was taken at, and how it is pruned if in its own way."""
 
     frames: tuple[Any, ...]
     timestamps: tuple[float, ...]
+    evs: EVSConfig | None = None
 
 
 def video_of_part(part: Mapping[str, Any], where: str) -> Video:
@@ -59,7 +63,25 @@ def video_of_part(part: Mapping[str, Any], where: str) -> Video:
             f"{where} holds a video of {len(frames)} frames but {len(times)} times; give one for "
             "each frame."
         )
-    return Video(frames=frames, timestamps=times)
+    own = read_evs(part.get("evs"), part.get("evs_rate"))
+    return Video(frames=frames, timestamps=times, evs=own)
+
+
+def read_evs(evs: Any, evs_rate: Any) -> EVSConfig | None:
+    """How a request or a video asks to be pruned; None if it does not say.
+
+    Raises:
+        ConfigError: both are given, or one is none of its kind.
+    """
+    if evs is not None and evs_rate is not None:
+        raise ConfigError("Give evs or evs_rate, not both; an EVSConfig has a rate.")
+    if evs_rate is not None:
+        return EVSConfig(rate=evs_rate)
+    if evs is not None and not isinstance(evs, EVSConfig):
+        raise ConfigError(
+            f"evs is a {type(evs).__name__}; give latentvlm.EVSConfig(...), or evs_rate=0.75."
+        )
+    return evs
 
 
 def frame_times(frame_indices: Sequence[int], fps: float) -> tuple[float, ...]:

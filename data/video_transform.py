@@ -5,7 +5,7 @@ A patch of a tubelet is the patches of its frames at one place, one after anothe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -33,17 +33,30 @@ class VideoInfo:
     Attributes:
         original_size, resized_size: of a frame, (height, width) in pixels.
         num_frames: as given.
-        shape: visual tokens as tubelets, rows and columns.
+        shape: visual tokens as tubelets, rows and columns, before any is dropped.
+        timestamps: seconds, one a frame.
+        kept_mask: bool, of `shape`, which tokens EVS kept; None as long as it is not known, and
+            where none was dropped.
     """
 
     original_size: tuple[int, int]
     resized_size: tuple[int, int]
     num_frames: int
     shape: tuple[int, int, int]
+    timestamps: tuple[float, ...] = ()
+    kept_mask: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def visual_tokens(self) -> int:
+        """Before any is dropped."""
         return self.shape[0] * self.tokens_per_tubelet
+
+    @property
+    def kept_per_tubelet(self) -> tuple[int, ...]:
+        """Visual tokens of each tubelet in the prompt."""
+        if self.kept_mask is None:
+            return (self.tokens_per_tubelet,) * self.shape[0]
+        return tuple(self.kept_mask.sum((1, 2)).tolist())
 
     @property
     def tokens_per_tubelet(self) -> int:
@@ -120,5 +133,6 @@ class VideoTransform:
             resized_size=resized,
             num_frames=len(video.frames),
             shape=shape,
+            timestamps=tuple(video.timestamps),
         )
         return patches, info

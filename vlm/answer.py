@@ -12,11 +12,30 @@ ReasoningFinish = Literal["stop", "budget", "turn", "length", "context", "cancel
 
 
 @dataclass(frozen=True, kw_only=True)
+class VideoUsage:
+    """What one video took.
+
+    Attributes:
+        visual_tokens_before: without EVS.
+        visual_tokens: in the prompt.
+        kept_per_tubelet: of each tubelet, in order.
+        timestamps: the second at which each tubelet begins.
+    """
+
+    visual_tokens_before: int
+    visual_tokens: int
+    kept_per_tubelet: tuple[int, ...]
+    timestamps: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """What an answer took, in tokens.
 
     Attributes:
         prompt_tokens: all tokens read; `text_tokens` and `visual_tokens` add up to it.
+        visual_tokens_before: what `visual_tokens` would be had nothing been reduced.
+        videos: one for each video, in order.
         answer_tokens: all tokens written, the thought and the end token included.
         reasoning_tokens: those of the thought, with the tag that closes it.
         image_grids: of each page the grid it was cut into, in patches (rows, columns).
@@ -26,6 +45,8 @@ class Usage:
     text_tokens: int
     visual_tokens: int
     answer_tokens: int
+    visual_tokens_before: int = 0
+    videos: tuple[VideoUsage, ...] = ()
     reasoning_tokens: int = 0
     image_grids: tuple[tuple[int, int], ...] = ()
 
@@ -42,6 +63,9 @@ class Timing:
         time_to_first_token_s: the first three together.
         tokens_per_s: tokens after the first per second of `decode_s`; 0 if there are none.
         total_s: all of them; not what the reader of a stream did between two pieces.
+        evs_saved_s: an estimate: `prefill_s` for each token of the prompt, times the tokens that
+            EVS dropped. That attention costs more the longer a prompt is, and what decoding
+            saves, is not counted in; nothing is saved before the language model.
     """
 
     media_s: float
@@ -51,6 +75,7 @@ class Timing:
     time_to_first_token_s: float
     tokens_per_s: float
     total_s: float
+    evs_saved_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

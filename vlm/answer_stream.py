@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterator, Sequence
 
+from ..data.video_transform import VideoInfo
 from ..errors import InputError
-from .answer import Answer, ReasoningFinish, Timing, Usage, confidence_of
+from .answer import Answer, ReasoningFinish, Timing, Usage, VideoUsage, confidence_of
 from .answer_parts import AnswerPiece
 from .generate import Generation
 from .limits import ModelLimits, confidence_warnings
@@ -115,6 +116,8 @@ class AnswerStream(Iterator[str]):
                 prompt_tokens=num_prompt,
                 text_tokens=num_prompt - inputs.visual_tokens,
                 visual_tokens=inputs.visual_tokens,
+                visual_tokens_before=inputs.visual_tokens_before,
+                videos=tuple(video_usage(info) for info in inputs.videos),
                 answer_tokens=num_answer,
                 reasoning_tokens=reader.num_thought_tokens,
                 image_grids=tuple(info.grid for info in inputs.images),
@@ -127,6 +130,7 @@ class AnswerStream(Iterator[str]):
                 time_to_first_token_s=first_s,
                 tokens_per_s=(num_answer - 1) / decode_s if decode_s else 0.0,
                 total_s=first_s + decode_s,
+                evs_saved_s=generation.prefill_s * generation.num_dropped / num_prompt,
             ),
             finish_reason=generation.finish_reason or "stop",
             token_ids=tuple(choice.id for choice in generation.choices),
@@ -166,3 +170,15 @@ class AnswerStream(Iterator[str]):
             found.append("The model thought but gave no answer; ask again, or without thinking.")
             return found
         return [*found, *confidence_warnings(self._limits, confidence)]
+
+
+def video_usage(info: VideoInfo) -> VideoUsage:
+    """What became of one video of a prompt that was read."""
+    kept = info.kept_per_tubelet
+    step = -(-info.num_frames // len(kept))
+    return VideoUsage(
+        visual_tokens_before=info.visual_tokens,
+        visual_tokens=sum(kept),
+        kept_per_tubelet=kept,
+        timestamps=info.timestamps[::step],
+    )

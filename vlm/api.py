@@ -13,10 +13,12 @@ from torch import Tensor
 from ..data.chat import Message
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
+from ..data.video import read_evs
 from ..errors import CheckpointError, ConfigError
+from ..token_reduction.evs import EVSConfig
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
-from .asking import Request, open_pages, start_answer
+from .asking import Request, open_pages, own_evs, start_answer
 from .budgets import DeviceMap
 from .checkpoint import Quantized, load_model
 from .checkpoint.hub import Source, find_source
@@ -33,7 +35,7 @@ from .loading import (
     widen_tower,
 )
 from .placement import Placement, place_folder
-from .prompt import Model, hidden_states, inputs_on_device, language_model
+from .prompt import Model, embed, inputs_on_device, language_model
 from .quantize.bits import bits_in_memory, bits_per_parameter, num_parameters
 from .reasoning import Thinking
 from .sampling import GenerationConfig
@@ -189,6 +191,8 @@ class VLM:
         thinking_budget: int | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        evs: EVSConfig | None = None,
+        evs_rate: float | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer a question about pages, or about nothing but itself.
@@ -205,6 +209,9 @@ class VLM:
             low_effort: ask for a short thought, of a model that was taught to.
             tools: what it may call, each as `{"type": "function", "function": {"name": ...,
                 "description": ..., "parameters": JSON schema}}`.
+            evs: which visual tokens of videos are dropped (docs/evs.md); None is what the
+                checkpoint's `video_pruning_rate` says, `EVSConfig()` none.
+            evs_rate: the share that is dropped, short for `EVSConfig(rate=...)`.
             is_cancelled: asked before every token; `threading.Event().is_set`, for example.
 
         Raises:
@@ -223,6 +230,8 @@ class VLM:
             thinking_budget=thinking_budget,
             low_effort=low_effort,
             tools=tools,
+            evs=evs,
+            evs_rate=evs_rate,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -237,6 +246,8 @@ class VLM:
         thinking_budget: int | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        evs: EVSConfig | None = None,
+        evs_rate: float | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `ask`, but pieces of text as they are written; at the end, `.answer` is there.
@@ -252,6 +263,8 @@ class VLM:
             thinking_budget=thinking_budget,
             low_effort=low_effort,
             tools=tools,
+            evs=evs,
+            evs_rate=evs_rate,
             is_cancelled=is_cancelled,
         )
 
@@ -266,6 +279,8 @@ class VLM:
         thinking_budget: int | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        evs: EVSConfig | None = None,
+        evs_rate: float | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer the last message of a conversation.
@@ -278,8 +293,8 @@ class VLM:
                 with `"fps"` instead, and then `"frame_indices"` if they are not all its frames.
                 `Answer.as_message()` is the turn of the assistant; the result of a tool that it
                 called is a message of the role "tool".
-            pages, dpi, generation, thinking, thinking_budget, low_effort, tools, is_cancelled:
-                as in `ask`.
+            pages, dpi, generation, thinking, thinking_budget, low_effort, tools, evs, evs_rate,
+                is_cancelled: as in `ask`. A video may have its own `"evs"` or `"evs_rate"`.
 
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.
@@ -293,6 +308,8 @@ class VLM:
             thinking_budget=thinking_budget,
             low_effort=low_effort,
             tools=tools,
+            evs=evs,
+            evs_rate=evs_rate,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -307,6 +324,8 @@ class VLM:
         thinking_budget: int | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        evs: EVSConfig | None = None,
+        evs_rate: float | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
@@ -317,6 +336,7 @@ class VLM:
             generation=generation,
             thinking=Thinking(is_on=thinking, budget=thinking_budget, low_effort=low_effort),
             tools=tools,
+            evs=read_evs(evs, evs_rate),
             is_cancelled=is_cancelled,
         )
         return start_answer(
@@ -362,7 +382,7 @@ class VLM:
         )
         inputs = inputs_on_device(self.model, inputs)
         trunk = language_model(self.model)
-        return trunk.logits(hidden_states(self.model, inputs))
+        return trunk.logits(trunk(embed(self.model, inputs)))
 
     def score(
         self,
@@ -371,8 +391,10 @@ class VLM:
         *media: Medium,
         pages: PageChoice = None,
         dpi: float | None = None,
+        evs: EVSConfig | None = None,
+        evs_rate: float | None = None,
     ) -> Score:
-        """The log-probability of an answer you give, token by token.
+        """The log-probability of an answer you give, token by token; else as `ask`.
 
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.
@@ -380,4 +402,5 @@ class VLM:
         processor = self.processor
         messages = [question_message(prompt, media)]
         opened = open_pages(self.model, messages, pages=pages, dpi=dpi)
-        return score_answer(self.model, processor, opened.messages, answer)
+        config = read_evs(evs, evs_rate) or own_evs(self.model)
+        return score_answer(self.model, processor, opened.messages, answer, evs=config)

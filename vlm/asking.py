@@ -10,6 +10,7 @@ from ..data.chat_style import ChatStyle
 from ..data.media.page_range import PageChoice
 from ..data.processor import Processor
 from ..errors import ConfigError, InputError, PromptError
+from ..token_reduction.evs import EVSConfig
 from .answer_parts import AnswerReader
 from .answer_stream import AnswerStream
 from .conversation import OpenedConversation, open_conversation
@@ -33,6 +34,7 @@ class Request:
     thinking: Thinking
     tools: Sequence[Mapping[str, Any]]
     is_cancelled: Callable[[], bool]
+    evs: EVSConfig | None = None
     begin: float = field(default_factory=time.perf_counter)
 
 
@@ -77,6 +79,7 @@ def start_answer(
         thinking=thinking.is_on,
         low_effort=thinking.low_effort,
         tools=request.tools,
+        evs=request.evs or own_evs(model),
     )
     if thinking.budget is not None:
         style.check_thinks()
@@ -113,6 +116,13 @@ def start_answer(
     return AnswerStream(
         generation, steer=steer, limits=limits, warnings=warnings, begin=request.begin
     )
+
+
+def own_evs(model: Model) -> EVSConfig | None:
+    """How a checkpoint's own configuration has videos pruned when nobody says."""
+    if isinstance(model, LanguageModel) or not model.config.video_pruning_rate:
+        return None
+    return EVSConfig(rate=model.config.video_pruning_rate)
 
 
 def find_markup(

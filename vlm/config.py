@@ -218,6 +218,7 @@ class VisionLanguageConfig:
     downsample_ratio: float = 0.5
     image_token_id: int = 18
     video_token_id: int | None = None
+    video_pruning_rate: float = 0.0  # of EVS, for whoever does not ask for another
     family: str = "nemotron_h_omni"
     extra: dict = field(default_factory=dict, compare=False)
 
@@ -226,6 +227,11 @@ class VisionLanguageConfig:
             raise ConfigError(
                 f"downsample_ratio {self.downsample_ratio} is not supported; "
                 "the released models use 0.5."
+            )
+        if not 0 <= self.video_pruning_rate < 1:
+            raise ConfigError(
+                f"video_pruning_rate is {self.video_pruning_rate!r}; it is the share of tokens "
+                "dropped, from 0 to below 1."
             )
         _check_sizes(self, 1, ["projector_hidden_size"])
         _check_sizes(self, 0, ["image_token_id"])

@@ -109,7 +109,7 @@ def open_conversation(
 def _opened_video(part: Mapping[str, Any], where: str) -> dict[str, Any]:
     video = video_of_part(part, where)
     frames = [open_media(frame, pages=[1])[0].image for frame in video.frames]
-    return {"type": "video", "frames": frames, "timestamps": video.timestamps}
+    return {"type": "video", "frames": frames, "timestamps": video.timestamps, "evs": video.evs}
 
 
 def _is_picture(part: Any) -> bool:

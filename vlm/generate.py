@@ -12,7 +12,14 @@ from torch import Tensor
 from ..data.processor import ModelInputs
 from .answer import FinishReason
 from .cache import Cache
-from .prompt import Model, embed, inputs_on_device, language_model, room_for_answer, vocab_size
+from .prompt import (
+    Model,
+    embed_prompt,
+    inputs_on_device,
+    language_model,
+    room_for_answer,
+    vocab_size,
+)
 from .reasoning import ThoughtSteer
 from .sampling import Choice, GenerationConfig, Sampler
 
@@ -32,10 +39,12 @@ class Generation:
     tokens, so whoever stops iterating has stopped the generation.
 
     Attributes:
-        inputs, config, context_length: as given, the inputs where the model is.
+        inputs, config, context_length: as given, the inputs where the model is; once the prompt
+            was read, without the tokens that EVS dropped.
         choices: every token chosen so far, the end token included.
         finish_reason: why it ended; None while it runs.
         encode_s, prefill_s, decode_s: seconds spent.
+        num_dropped: tokens of the prompt that EVS dropped.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class Generation:
         self.choices: list[Choice] = []
         self.finish_reason: FinishReason | None = None
         self.encode_s = self.prefill_s = self.decode_s = 0.0
+        self.num_dropped = 0
 
     def __iter__(self) -> Iterator[Choice]:
         begin = time.perf_counter()
@@ -127,7 +137,9 @@ class Generation:
     def _read_prompt(self) -> Tensor | None:
         """The prompt into a new cache; logits `(V,)` after it, or None if cancelled."""
         begin = time.perf_counter()
-        embeds_TD = embed(self._model, self.inputs)
+        given = self.inputs
+        embeds_TD, self.inputs = embed_prompt(self._model, given)
+        self.num_dropped = given.input_ids.shape[0] - self.inputs.input_ids.shape[0]
         if embeds_TD.device.type == "cuda":
             torch.cuda.synchronize(embeds_TD.device)
         self.encode_s = time.perf_counter() - begin
@@ -172,12 +184,13 @@ def generate_batch(
     ends = frozenset([*end_ids, *config.stop_ids])
     packed = [inputs_on_device(model, each) for each in prompts]
     rooms = [room_for_answer(each, config, context_length) for each in packed]
-    lengths = [each.input_ids.shape[0] for each in packed]
     trunk = language_model(model)
     samplers = [
         Sampler(config, each.input_ids.to(trunk.head_device), vocab_size(model)) for each in packed
     ]
-    embeds_TD = torch.cat([embed(model, each) for each in packed])
+    embeds = [embed_prompt(model, each)[0] for each in packed]
+    lengths = [each.shape[0] for each in embeds]
+    embeds_TD = torch.cat(embeds)
     cache = trunk.allocate_cache(
         len(packed),
         capacity=max(length + room for length, room in zip(lengths, rooms, strict=True)),

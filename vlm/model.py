@@ -7,6 +7,8 @@
 Letters: T tokens, D hidden, P patches, V visual tokens.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -96,17 +98,45 @@ class VisionLanguageModel(nn.Module):
             FusionError: placeholders and visual tokens differ in number, of images or videos.
             InputError: pixels come without grids or the other way round.
         """
+        images, videos = self.see(pixel_values, image_grid_hw, pixel_values_videos, video_grid_thw)
+        return self.place(input_ids, images, [video.flatten(0, 2) for video in videos])
+
+    def see(
+        self,
+        pixel_values: Tensor | None = None,
+        image_grid_hw: Tensor | None = None,
+        pixel_values_videos: Tensor | None = None,
+        video_grid_thw: Tensor | None = None,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Visual tokens of all images `(V, D)` in one piece, and of each video `(t, h, w, D)`.
+
+        Raises:
+            InputError: pixels come without grids or the other way round.
+        """
+        images: list[Tensor] = []
+        videos: list[Tensor] = []
+        if pair := _pair(pixel_values, image_grid_hw, "pixel_values", "image_grid_hw"):
+            images = [self.encode_images(*pair)]
+        if pair := _pair(
+            pixel_values_videos, video_grid_thw, "pixel_values_videos", "video_grid_thw"
+        ):
+            videos = self.encode_videos(*pair)
+        return images, videos
+
+    def place(
+        self, input_ids: Tensor, images_VD: Sequence[Tensor], videos_VD: Sequence[Tensor]
+    ) -> Tensor:
+        """Embeddings `(T, D)` of ids, with visual tokens in their placeholders, in order.
+
+        Raises:
+            FusionError: placeholders and visual tokens differ in number, of images or videos.
+        """
         config = self.config
         is_video = input_ids == config.video_placeholder_id
         # An id that stands for a video may lie past the vocabulary.
         embeds_TD = self.language_model.embed(input_ids.masked_fill(is_video, 0))
-        images = videos = embeds_TD.new_zeros(0, embeds_TD.shape[-1])
-        if pair := _pair(pixel_values, image_grid_hw, "pixel_values", "image_grid_hw"):
-            images = self.encode_images(*pair)
-        if pair := _pair(
-            pixel_values_videos, video_grid_thw, "pixel_values_videos", "video_grid_thw"
-        ):
-            videos = torch.cat([video.flatten(0, 2) for video in self.encode_videos(*pair)])
+        nothing = embeds_TD.new_zeros(0, embeds_TD.shape[-1])
+        images, videos = (torch.cat([nothing, *each]) for each in (images_VD, videos_VD))
         embeds_TD = fuse(embeds_TD, input_ids, images, config.image_token_id)
         return fuse(embeds_TD, input_ids, videos, config.video_placeholder_id, what="video")
 

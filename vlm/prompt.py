@@ -12,6 +12,7 @@ from ..data.processor import ModelInputs
 from ..errors import InputError, PromptError
 from .language_model import LanguageModel
 from .model import VisionLanguageModel
+from .pruning import kept_tokens, row_mask, video_masks
 from .sampling import GenerationConfig
 
 Model = VisionLanguageModel | LanguageModel
@@ -22,26 +23,50 @@ def language_model(model: Model) -> LanguageModel:
     return model if isinstance(model, LanguageModel) else model.language_model
 
 
-def hidden_states(model: Model, inputs: ModelInputs) -> Tensor:
-    """Hidden states `(T, D)` of a whole prompt at once."""
-    return language_model(model)(embed(model, inputs))
-
-
 def vocab_size(model: Model) -> int:
     return language_model(model).config.vocab_size
 
 
 def embed(model: Model, inputs: ModelInputs) -> Tensor:
-    """Embeddings `(T, D)` of a prompt, pictures in place."""
+    """Embeddings `(T, D)` of a prompt, pictures in place, and without what EVS drops."""
+    return embed_prompt(model, inputs)[0]
+
+
+def embed_prompt(model: Model, inputs: ModelInputs) -> tuple[Tensor, ModelInputs]:
+    """Embeddings `(T, D)` of a prompt, and the prompt as it is now: EVS's plans are carried out.
+
+    Its ids, labels and counts are those of the tokens that are left, and each video has the mask
+    of them; there are no plans any more.
+
+    Raises:
+        FusionError: placeholders and visual tokens differ in number, of images or videos.
+        InputError: pixels come without grids, or plans are of other videos.
+    """
     if isinstance(model, LanguageModel):
-        return model.embed(inputs.input_ids)
-    return model.embed(
-        inputs.input_ids,
+        return model.embed(inputs.input_ids), inputs
+    images, videos = model.see(
         inputs.pixel_values,
         inputs.image_grid_hw,
         inputs.pixel_values_videos,
         inputs.video_grid_thw,
     )
+    if not inputs.evs:
+        placed = model.place(inputs.input_ids, images, [video.flatten(0, 2) for video in videos])
+        return placed, inputs
+    masks = video_masks(videos, inputs.evs)
+    keep_T = row_mask(inputs.input_ids, masks, model.config.video_placeholder_id)
+    labels, infos = inputs.labels, inputs.videos
+    kept = replace(
+        inputs,
+        input_ids=inputs.input_ids[keep_T],
+        labels=None if labels is None else labels[keep_T.to(labels.device)],
+        evs=(),
+        visual_tokens=inputs.visual_tokens - int((~keep_T).sum()),
+        videos=tuple(
+            replace(info, kept_mask=mask.cpu()) for info, mask in zip(infos, masks, strict=True)
+        ),
+    )
+    return model.place(kept.input_ids, images, kept_tokens(videos, masks)), kept
 
 
 def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
@@ -98,10 +123,11 @@ def room_for_answer(
     """
     if context_length is None:
         return config.max_tokens
-    num_prompt = inputs.input_ids.shape[0]
+    num_prompt = inputs.num_tokens
     if num_prompt >= context_length:
+        visual = inputs.visual_tokens - (inputs.input_ids.shape[0] - num_prompt)
         raise PromptError(
-            f"The prompt has {num_prompt} tokens ({inputs.visual_tokens} of them for pictures), "
+            f"The prompt has {num_prompt} tokens ({visual} of them for pictures), "
             f"but prompt and answer must fit into {context_length} together: shorten it or give "
             "fewer pages."
         )

@@ -7,13 +7,19 @@ import torch
 from ..data.chat import Message
 from ..data.processor import IGNORED_LABEL, Processor
 from ..errors import CheckpointError, PromptError
+from ..token_reduction.evs import EVSConfig
 from .answer import Score
-from .prompt import Model, hidden_states, inputs_on_device, language_model
+from .prompt import Model, embed_prompt, inputs_on_device, language_model
 
 
 @torch.inference_mode()
 def score_answer(
-    model: Model, processor: Processor, messages: Sequence[Message], answer: str
+    model: Model,
+    processor: Processor,
+    messages: Sequence[Message],
+    answer: str,
+    *,
+    evs: EVSConfig | None = None,
 ) -> Score:
     """The log-probability of an answer to a conversation.
 
@@ -27,7 +33,8 @@ def score_answer(
     if not isinstance(answer, str):
         raise PromptError(f"The answer to score is a {type(answer).__name__}, not a text.")
     turn = {"role": "assistant", "content": answer}
-    inputs = processor.encode_conversation([*messages, turn])
+    inputs = processor.encode_conversation([*messages, turn], evs=evs)
+    embeds_TD, inputs = embed_prompt(model, inputs_on_device(model, inputs))
     assert inputs.labels is not None
     # Of several assistant turns only the last is scored.
     learnt = (inputs.labels != IGNORED_LABEL).nonzero()[:, 0].tolist()
@@ -38,9 +45,9 @@ def score_answer(
             "The chat template does not end an answer with the tokenizer's end token, so answers "
             "cannot be scored."
         )
-    inputs = inputs_on_device(model, inputs)
-    hidden_TD = hidden_states(model, inputs)
-    logits_AV = language_model(model).logits(hidden_TD[[at - 1 for at in places]])
+    trunk = language_model(model)
+    hidden_TD = trunk(embeds_TD)
+    logits_AV = trunk.logits(hidden_TD[[at - 1 for at in places]])
     ids = inputs.input_ids[places].to(logits_AV.device)
     chosen = logits_AV.log_softmax(-1).gather(1, ids[:, None])[:, 0].tolist()
     *logprobs, end_logprob = chosen

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..evs_options import EVSOptions
 from ..options import (
     MediaOptions,
     ModelOptions,
@@ -28,6 +29,7 @@ def ask(
     model: ModelOptions,
     sampling: SamplingOptions,
     thinking: ThinkingOptions,
+    evs: EVSOptions,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
@@ -43,6 +45,7 @@ def ask(
         "generation": sampling.generation(),
         **media.arguments(),
         **thinking.arguments(),
+        **evs.arguments(),
     }
     vlm = model.load()
     if json:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ...errors import LatentVLMError
+from ..evs_options import EVSOptions
 from ..options import (
     MediaOptions,
     ModelOptions,
@@ -22,6 +23,7 @@ def chat(
     model: ModelOptions,
     sampling: SamplingOptions,
     thinking: ThinkingOptions,
+    evs: EVSOptions,
     files: Annotated[
         list[str] | None,
         typer.Argument(metavar="FILE...", help="Pictures and PDFs; another model needs none."),
@@ -37,6 +39,7 @@ def chat(
         "generation": sampling.generation(),
         **media.arguments(),
         **thinking.arguments(),
+        **evs.arguments(),
     }
     vlm = model.load()
     pages: list[dict[str, Any]] = [{"type": "image", "image": file} for file in files or []]

@@ -89,3 +89,27 @@ def video_tokens(
     tubelets = [planes[i : i + together] for i in range(0, len(planes), together)]
     found = [visual_tokens(model, tower_features(model, t, embedder.weight)) for t in tubelets]
     return torch.stack(found)
+
+
+def evs_places(video: Tensor, rate: float, *, floor: int = 0, least: float = -1.0) -> set:
+    """Places (t, y, x) that stay: the published rule, and beside it a floor and a threshold."""
+    count, rows, cols, _ = video.shape
+    unlike = {}
+    for t in range(count):
+        for y in range(rows):
+            for x in range(cols):
+                if t == 0:
+                    unlike[t, y, x] = 255.0
+                    continue
+                a, b = video[t, y, x].tolist(), video[t - 1, y, x].tolist()
+                dot = math.fsum(p * q for p, q in zip(a, b, strict=True))
+                norms = math.sqrt(math.fsum(p * p for p in a) * math.fsum(q * q for q in b))
+                # what does not differ at all differs by nothing, and not by a rounding
+                unlike[t, y, x] = 0.0 if a == b else 1 - dot / norms
+    always = {place for place in unlike if place[0] == 0}
+    for t in range(1, count):
+        of_t = sorted((p for p in unlike if p[0] == t), key=lambda p: (-unlike[p], p))
+        always |= set(of_t[:floor])
+    keep = max(rows * cols + (count - 1) * floor, int(count * rows * cols * (1 - rate)))
+    rest = sorted(unlike.keys() - always, key=lambda p: (-unlike[p], p))
+    return always | {p for p in rest[: keep - len(always)] if unlike[p] >= least}

@@ -39,7 +39,6 @@ UNREAD = frozenset(
         "patch_size",
         "vit_hidden_size",
         "vision_hidden_size",
-        "video_pruning_rate",
         "video_temporal_patch_size",
         "norm_mean",
         "norm_std",
@@ -123,6 +122,7 @@ def config_from_json(
     audio = keys.take("audio_config", aliases=["sound_config"])
     hidden = keys.take("projector_hidden_size", 4096)
     ratio = keys.take("downsample_ratio", 0.5)
+    pruning = keys.take("video_pruning_rate", 0.0)
     image_id = keys.take("image_token_id", aliases=["img_context_token_id"])
     video_id = keys.take("video_token_id", aliases=["video_context_token_id"])
     pixels = {key: values[key] for key in ("norm_mean", "norm_std") if values.get(key)}
@@ -143,6 +143,7 @@ def config_from_json(
         downsample_ratio=ratio,
         image_token_id=image_token_id if image_id is None else image_id,
         video_token_id=video_id,
+        video_pruning_rate=pruning,
         family=family,
         extra=extra,
     )
@@ -173,6 +174,7 @@ def config_to_json(config: VisionLanguageConfig) -> dict[str, Any]:
         "ps_version": "v2",
         "text_config": nemotron_h_config.config_to_json(config.text),
         "tie_word_embeddings": False,
+        "video_pruning_rate": config.video_pruning_rate,
         "video_temporal_patch_size": frames,
         "video_token_id": config.video_token_id,
         "vision_config": dict(sorted(tower.items())),

@@ -32,7 +32,6 @@ CONSTANTS: dict[str, Any] = {
     "template": "n5h_5p5_nanov2",
     "use_thumbnail": True,
     "video_context_token": "<video>",
-    "video_pruning_rate": 0.0,
 }
 
 
@@ -71,6 +70,7 @@ def config_to_json(config: VisionLanguageConfig) -> dict[str, Any]:
         "norm_std": list(vision.image_std),
         "patch_size": vision.patch_size,
         "projector_hidden_size": config.projector_hidden_size,
+        "video_pruning_rate": config.video_pruning_rate,
         "vision_config": dict(sorted(tower.items())),
         "vit_hidden_size": vision.hidden_size,
     }

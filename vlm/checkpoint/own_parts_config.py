@@ -55,6 +55,7 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Visi
             raise ConfigError(f"config.json has no {key}; a {MODEL_TYPE} model needs one.")
     hidden, ratio = keys.take("projector_hidden_size", 4096), keys.take("downsample_ratio", 0.5)
     image_id, video_id = keys.take("image_token_id", 18), keys.take("video_token_id")
+    pruning = keys.take("video_pruning_rate", 0.0)
     extra = keys.rest(known=(), strict=strict)
     tower, vision_rest = _tower_from_json(parts["vision_config"], strict=strict)
     if vision_rest:
@@ -66,6 +67,7 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Visi
         downsample_ratio=ratio,
         image_token_id=image_id,
         video_token_id=video_id,
+        video_pruning_rate=pruning,
         family=MODEL_TYPE,
         extra=extra,
     )
@@ -83,6 +85,7 @@ def config_to_json(config: VisionLanguageConfig) -> dict[str, Any]:
         "model_type": MODEL_TYPE,
         "projector_hidden_size": config.projector_hidden_size,
         "text_config": text_family_of(config.text).write_config(config.text),
+        "video_pruning_rate": config.video_pruning_rate,
         "video_token_id": config.video_token_id,
         "vision_config": dict(sorted(tower.items())),
     }
