@@ -11,6 +11,8 @@ from ..errors import LatentVLMError
 from .commands.ask import ask
 from .commands.bench import bench
 from .commands.chat import chat
+from .commands.data import app as data_commands
+from .commands.doctor import doctor
 from .commands.eval import app as eval_commands
 from .commands.inspect import inspect
 from .commands.plan import plan
@@ -19,7 +21,6 @@ from .commands.train import train
 app = typer.Typer(
     help="Ask documents questions; train and measure the models that answer.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -38,22 +39,31 @@ def root(
         bool,
         typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error came from (before the command).")
+    ] = False,
 ) -> None:
-    pass
+    if debug:
+        os.environ["LATENTVLM_TRACEBACK"] = "1"
 
 
-for command in (ask, bench, chat, inspect, plan, train):
+for command in (ask, bench, chat, doctor, inspect, plan, train):
     app.command()(command)
+app.add_typer(data_commands, name="data")
 app.add_typer(eval_commands, name="eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 2 bad input (one sentence), 1 anything else.
 
-    With LATENTVLM_TRACEBACK=1 in the environment an error shows where it came from.
+    With `--debug`, or LATENTVLM_TRACEBACK=1 in the environment, an error shows where it came from.
+    Ctrl-C ends with 130, as shells expect.
     """
     try:
         app(arguments)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         if os.environ.get("LATENTVLM_TRACEBACK") == "1":
             raise
@@ -62,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(2)
         print(
             f"error: {type(error).__name__}: {error} "
-            "(unexpected; LATENTVLM_TRACEBACK=1 shows where it happened)",
+            "(unexpected; latentvlm --debug COMMAND shows where it happened)",
             file=sys.stderr,
         )
         sys.exit(1)

@@ -1,0 +1,166 @@
+"""`latentvlm data`: write shards of drawn documents, look into them, check that they are whole."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Shards of pages with questions: write, look into, check.", no_args_is_help=True
+)
+
+Shards = Annotated[
+    list[Path], typer.Argument(metavar="SHARD...", help=".tar files, or folders that hold them.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def write(
+    folder: Annotated[Path, typer.Argument(help="Where the shards go.")],
+    documents: Annotated[int, typer.Option(min=1, help="How many documents.")] = 256,
+    per_shard: Annotated[int, typer.Option(min=1, help="Documents of one shard.")] = 256,
+    level: Annotated[str, typer.Option(help="line, lines, small, page or glyphs.")] = "small",
+    split: Annotated[str, typer.Option(help="train or heldout.")] = "train",
+    noise: Annotated[float, typer.Option(help="0 crisp, 1 the worst scans.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same documents.")] = 0,
+    json: Json = False,
+) -> None:
+    """Draw documents with questions into WebDataset shards.
+
+    Example: latentvlm data write shards --documents 1000 --level small
+    """
+    from ...data.producer import shard_path
+    from ...data.shards import write_shard
+    from ...data.synthetic import GeneratorConfig
+    from ...vlm.train.plan import SyntheticPlan
+    from ...vlm.train.recipe import MixtureEntry
+
+    config = GeneratorConfig(level=level, split=split, noise=noise)
+    entry = MixtureEntry(config=config)
+    plan = SyntheticPlan(seed=seed, stage="shards", mixture=(entry,), documents_per_shard=per_shard)
+    whole, rest = divmod(documents, per_shard)
+    sizes = [per_shard] * whole + [rest] * bool(rest)
+    paths = []
+    for number, size in enumerate(sizes):
+        path = shard_path(folder, number)
+        records = (record for record, _ in zip(plan.records(number), range(size), strict=False))
+        write_shard(path, records)
+        paths.append(str(path))
+        _progress(f"{number + 1} of {len(sizes)} shards")
+    if json:
+        _print_json({"documents": documents, "shards": paths})
+    else:
+        print(f"{documents} documents in {len(paths)} shards in {folder}.")
+
+
+@app.command()
+def inspect(
+    shards: Shards,
+    show: Annotated[int, typer.Option(min=0, help="Records to show in full.")] = 2,
+    json: Json = False,
+) -> None:
+    """Say what shards hold: records, sizes of pictures, questions by kind.
+
+    Example: latentvlm data inspect shards --show 3
+    """
+    from ...data.shards import ShardReader
+
+    reader = ShardReader("warn")
+    widths, heights = [], []
+    kinds: Counter[str] = Counter()
+    shown: list[dict[str, Any]] = []
+    records = 0
+    for path in _paths(shards):
+        for _, record in reader.read(path):
+            records += 1
+            heights.append(record.image.shape[0])
+            widths.append(record.image.shape[1])
+            asked = [list(qa) for qa in record.meta.get("qas", ())]
+            kinds.update(str(qa[0]) for qa in asked)
+            if len(shown) < show:
+                size = [record.image.shape[1], record.image.shape[0]]
+                lines = record.meta.get("lines", [])
+                shown.append({"key": record.key, "size": size, "lines": lines, "questions": asked})
+    values = {
+        "shards": len(_paths(shards)),
+        "records": records,
+        "left_out": reader.skipped,
+        "width": [min(widths), max(widths)] if widths else None,
+        "height": [min(heights), max(heights)] if heights else None,
+        "questions": dict(sorted(kinds.items())),
+        "examples": shown,
+    }
+    if json:
+        _print_json(values)
+        return
+    print(f"{records} records in {values['shards']} shards, {reader.skipped} left out")
+    if widths:
+        print(
+            f"pictures {min(widths)} to {max(widths)} wide, {min(heights)} to {max(heights)} high"
+        )
+    print("questions: " + (", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())) or "none"))
+    for each in shown:
+        print(f"\n{each['key']}  {each['size'][0]} x {each['size'][1]}")
+        for line in each["lines"]:
+            print(f"    {line}")
+        for kind, question, answer in each["questions"]:
+            print(f"  {kind}: {question}\n      {answer}")
+
+
+@app.command()
+def check(shards: Shards, json: Json = False) -> None:
+    """Read every record of shards; exit code 2 if any is broken, each named.
+
+    Example: latentvlm data check shards
+    """
+    import warnings
+
+    from ...data.shards import ShardReader
+
+    reader, whole, broken = ShardReader("warn"), 0, []
+    paths = _paths(shards)
+    for number, path in enumerate(paths, start=1):
+        keys: Counter[str] = Counter()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for _, record in reader.read(path):
+                whole += 1
+                keys[record.key] += 1
+        broken += [str(each.message).removeprefix("left out: ") for each in told]
+        twice = sorted(key for key, times in keys.items() if times > 1)
+        broken += [f"record {key!r} stands twice in shard {path}" for key in twice]
+        _progress(f"{number} of {len(paths)} shards")
+    if json:
+        _print_json({"shards": len(paths), "records": whole, "broken": broken})
+    else:
+        for line in broken:
+            print(line)
+        print(f"{whole} records of {len(paths)} shards are whole, {len(broken)} faults.")
+    if broken:
+        raise typer.Exit(2)
+
+
+def _paths(shards: list[Path]) -> list[Path]:
+    from ...errors import DataError
+
+    paths: list[Path] = []
+    for shard in shards:
+        found = sorted(shard.glob("*.tar")) if shard.is_dir() else [shard]
+        if not found:
+            raise DataError(f"folder {shard} holds no .tar shard; correct the path")
+        paths += found
+    return paths
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{text}", end="\n" if text.split()[0] == text.split()[2] else "", file=sys.stderr)
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    from json import dumps
+
+    print(dumps(values, ensure_ascii=False))
