@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, InputError
 
+# Far above any tower: a mistyped size is refused before anything is made.
+MOST = {"hidden_size": 2**16, "num_layers": 1024, "patch_size": 1024, "pos_grid": 2**13}
 TUBELET_PATCHES = 16384  # of a video, encoded at once: 16 tubelets of the released size
 
 
@@ -52,6 +54,11 @@ class RadioConfig:
             value = getattr(self, key)
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"The tower's {key} is {value!r}; it must be a positive integer.")
+            most = MOST.get(key, 2**20)
+            if value > most:
+                raise ConfigError(
+                    f"The tower's {key} is {value}; more than {most} is not supported."
+                )
         if self.hidden_size % self.num_heads:
             raise ConfigError(
                 f"The tower's hidden_size {self.hidden_size} is not a multiple of its "

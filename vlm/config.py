@@ -30,11 +30,19 @@ def _check_sizes(config: object, least: int, keys: Iterable[str]) -> None:
         value = getattr(config, key)
         if not isinstance(value, int) or value < least:
             raise ConfigError(f"{key} is {value!r}; it must be a whole number of {least} or more.")
+        most = _MOST.get(key, MOST_WIDTH)
+        if value > most:
+            raise ConfigError(f"{key} is {value}; more than {most} is not supported.")
 
 
 def _check_choice(key: str, value: str, choices: list[str]) -> None:
     if value not in choices:
         raise ConfigError(f"{key} is {value!r}; it must be {' or '.join(map(repr, choices))}.")
+
+
+# Far above any model, and low enough that a mistyped size is refused before anything is made.
+MOST_LAYERS, MOST_WIDTH, MOST_EXPERTS = 4096, 2**20, 2**20
+_MOST = {"vocab_size": 2**24, "mamba_num_heads": 2**22, "image_token_id": 2**31 - 1}
 
 
 # Sizes that a letter of the pattern needs, and those that may be zero.
@@ -157,6 +165,11 @@ class LanguageConfig:
         _check_choice("mlp_hidden_act", self.mlp_hidden_act, ["relu2", "swiglu"])
         _check_choice("router_score", self.router_score, ["sigmoid", "softmax"])
         letters = set(self.hybrid_override_pattern)
+        if self.num_hidden_layers > MOST_LAYERS:
+            raise ConfigError(
+                f"hybrid_override_pattern has {self.num_hidden_layers} layers; more than "
+                f"{MOST_LAYERS} are not supported."
+            )
         _check_sizes(self, 1, ["vocab_size", "hidden_size"])
         _check_sizes(self, 0, _SIZES_OF_NOTHING)
         for letter, keys in _SIZES.items():
@@ -186,6 +199,11 @@ class LanguageConfig:
                 raise ConfigError(
                     f"num_experts_per_tok {self.num_experts_per_tok} must lie between 1 and "
                     f"n_routed_experts {self.n_routed_experts}."
+                )
+            if self.n_routed_experts * self.num_hidden_layers > MOST_EXPERTS:
+                raise ConfigError(
+                    f"n_routed_experts is {self.n_routed_experts} in {self.num_hidden_layers} "
+                    f"layers; more than {MOST_EXPERTS} experts together are not supported."
                 )
             if self.n_routed_experts % self.n_group:
                 raise ConfigError(

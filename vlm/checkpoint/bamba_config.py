@@ -6,7 +6,7 @@ from typing import Any
 from ...errors import ConfigError
 from ..config import LanguageConfig, Multipliers, Rotary
 from .json_keys import Keys, check_writable, read_eos, write_eos
-from .mamba2_pair_config import read_mixers, read_theta, write_mixers, write_rotary
+from .mamba2_pair_config import SPELLING, read_mixers, read_theta, write_mixers, write_rotary
 from .paired import split_pattern
 
 MODEL_TYPE = "bamba"
@@ -34,19 +34,21 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Lang
     attention = keys.take("attn_layer_indices", [])
     for stale in ("layers_block_type", "layer_types"):
         keys.take(stale)  # the indices say the same
-    return LanguageConfig(
-        **mixers,
-        family=MODEL_TYPE,
-        hybrid_override_pattern="".join(
-            "*-" if idx in attention else "M-" for idx in range(keys.take("num_hidden_layers", 32))
-        ),
-        rotary=Rotary(dims=int(mixers["head_dim"] * TURNED), theta=theta),
-        intermediate_size=keys.take("intermediate_size", 14336),
-        mlp_bias=keys.take("mlp_bias", False),
-        pad_token_id=keys.take("pad_token_id", 0),
-        eos_token_id=read_eos(keys),
-        extra=keys.rest(known=UNREAD, strict=strict),
-    )
+    layers = keys.take("num_hidden_layers", 32)
+    with keys.spelling(SPELLING):
+        return LanguageConfig(
+            **mixers,
+            family=MODEL_TYPE,
+            hybrid_override_pattern="".join(
+                "*-" if idx in attention else "M-" for idx in range(layers)
+            ),
+            rotary=Rotary(dims=int(mixers["head_dim"] * TURNED), theta=theta),
+            intermediate_size=keys.take("intermediate_size", 14336),
+            mlp_bias=keys.take("mlp_bias", False),
+            pad_token_id=keys.take("pad_token_id", 0),
+            eos_token_id=read_eos(keys),
+            extra=keys.rest(known=UNREAD, strict=strict),
+        )
 
 
 def config_to_json(config: LanguageConfig) -> dict[str, Any]:

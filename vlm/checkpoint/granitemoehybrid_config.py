@@ -10,13 +10,26 @@ from typing import Any
 from ...errors import ConfigError
 from ..config import LanguageConfig, Multipliers, Rotary
 from .json_keys import Keys, check_writable, read_eos, write_eos
-from .mamba2_pair_config import read_mixers, read_theta, write_mixers, write_rotary
+from .mamba2_pair_config import (
+    SPELLING,
+    read_mixers,
+    read_theta,
+    write_mixers,
+    write_rotary,
+)
 from .paired import split_pattern
 
 MODEL_TYPE = "granitemoehybrid"
 DENSE = "granitemoehybrid_dense"  # our name of those without experts
 ARCHITECTURE = "GraniteMoeHybridForCausalLM"
 
+# What else has another name there, for messages.
+EXPERTS = {
+    "n_routed_experts": "num_local_experts",
+    "moe_intermediate_size": "intermediate_size",
+    "moe_shared_expert_intermediate_size": "shared_intermediate_size",
+    "intermediate_size": "shared_intermediate_size",
+}
 MIXERS = {"mamba": "M", "linear_attention": "M", "attention": "*", "full_attention": "*"}
 
 # Part of the format, but of no effect on what the model computes.
@@ -61,27 +74,30 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Lang
     is_rotary = values.get("position_embedding_type") == "rope"
     if is_rotary and part not in (None, 1.0):
         raise ConfigError(f"config.json has partial_rotary_factor {part}; only 1.0 is supported.")
-    return LanguageConfig(
-        **mixers,
-        family=MODEL_TYPE if experts else DENSE,
-        hybrid_override_pattern="".join(MIXERS[name] + ("E" if experts else "-") for name in names),
-        rotary=Rotary(dims=mixers["head_dim"], theta=theta) if is_rotary else None,
-        multipliers=Multipliers(
-            embedding=keys.take("embedding_multiplier", 1.0),
-            residual=keys.take("residual_multiplier", 1.0),
-            attention=keys.take("attention_multiplier", 1.0),
-            logits_divisor=keys.take("logits_scaling", 1.0),
-        ),
-        router_score="softmax",
-        n_routed_experts=experts,
-        num_experts_per_tok=keys.take("num_experts_per_tok", 2),
-        moe_intermediate_size=keys.take("intermediate_size", 11008),
-        moe_shared_expert_intermediate_size=shared,
-        intermediate_size=shared,
-        pad_token_id=keys.take("pad_token_id"),
-        eos_token_id=read_eos(keys),
-        extra=keys.rest(known=UNREAD, strict=strict),
-    )
+    with keys.spelling(SPELLING | EXPERTS):
+        return LanguageConfig(
+            **mixers,
+            family=MODEL_TYPE if experts else DENSE,
+            hybrid_override_pattern="".join(
+                MIXERS[name] + ("E" if experts else "-") for name in names
+            ),
+            rotary=Rotary(dims=mixers["head_dim"], theta=theta) if is_rotary else None,
+            multipliers=Multipliers(
+                embedding=keys.take("embedding_multiplier", 1.0),
+                residual=keys.take("residual_multiplier", 1.0),
+                attention=keys.take("attention_multiplier", 1.0),
+                logits_divisor=keys.take("logits_scaling", 1.0),
+            ),
+            router_score="softmax",
+            n_routed_experts=experts,
+            num_experts_per_tok=keys.take("num_experts_per_tok", 2),
+            moe_intermediate_size=keys.take("intermediate_size", 11008),
+            moe_shared_expert_intermediate_size=shared,
+            intermediate_size=shared,
+            pad_token_id=keys.take("pad_token_id"),
+            eos_token_id=read_eos(keys),
+            extra=keys.rest(known=UNREAD, strict=strict),
+        )
 
 
 def config_to_json(config: LanguageConfig) -> dict[str, Any]:

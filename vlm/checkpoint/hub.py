@@ -6,17 +6,19 @@ Only what a model is made of is fetched, by name: never pickled weights, never c
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import CheckpointError
 from .save import COMPANION_FILES
 
+WEIGHTS = "*.safetensors"
 FILES = (
     "config.json",
     "hf_quant_config.json",
     "chat_template.json",
-    "*.safetensors",
     "*.safetensors.index.json",
     *COMPANION_FILES,
 )
@@ -41,12 +43,13 @@ class Source:
         return f"{self.hub_id}@{self.commit}" if self.hub_id else str(self.folder)
 
 
-def find_source(name: str | Path, *, revision: str | None = None) -> Source:
+def find_source(name: str | Path, *, revision: str | None = None, weights: bool = True) -> Source:
     """The folder of that name, or else the hub's repository with that id.
 
     Args:
         name: a folder, or `owner/name`.
         revision: branch, tag or commit of a repository; None is its main branch.
+        weights: fetch them too; else they are only there if they were fetched before.
 
     Raises:
         CheckpointError: there is neither, or it cannot be fetched; the message says why.
@@ -65,22 +68,30 @@ def find_source(name: str | Path, *, revision: str | None = None) -> Source:
             f"{name} is not a folder, which a checkpoint is, nor the id of a repository on the "
             "hub, which looks like owner/name."
         )
-    fetched = _fetch(name, revision)
+    fetched = _fetch(name, revision, [*FILES, WEIGHTS] if weights else list(FILES))
     return Source(folder=fetched, hub_id=name, commit=fetched.name)
 
 
-def _fetch(hub_id: str, revision: str | None) -> Path:
+def _fetch(hub_id: str, revision: str | None, files: list[str]) -> Path:
     import huggingface_hub
+
+    with said_in_words(hub_id, revision):
+        found = huggingface_hub.snapshot_download(
+            hub_id, revision=revision, allow_patterns=files, ignore_patterns=[_IN_FOLDERS]
+        )
+    return Path(found)
+
+
+@contextmanager
+def said_in_words(hub_id: str, revision: str | None) -> Iterator[None]:
+    """Whatever goes wrong with a repository inside becomes a CheckpointError that says what."""
     from huggingface_hub import errors
 
     at = f" at revision {revision!r}" if revision else ""
+    # Its HTTP client's own errors: which client that is differs by version.
+    of_client = errors.HfHubHTTPError.__bases__
     try:
-        found = huggingface_hub.snapshot_download(
-            hub_id,
-            revision=revision,
-            allow_patterns=list(FILES),
-            ignore_patterns=[_IN_FOLDERS],
-        )
+        yield
     except errors.GatedRepoError as error:
         raise CheckpointError(
             f"{hub_id} is gated: accept its terms on its page and log in with `hf auth login`."
@@ -97,10 +108,16 @@ def _fetch(hub_id: str, revision: str | None) -> Path:
             f"{hub_id}{at} is not in the local cache, and the hub cannot be reached "
             f"({_why_not()}); there is no folder of that name either."
         ) from error
-    except (OSError, ValueError) as error:  # HTTP errors of the client are OSErrors
+    except errors.OfflineModeIsEnabled as error:
+        raise CheckpointError(
+            f"The weights of {hub_id}{at} are not in the local cache, and their headers cannot be "
+            f"fetched ({_why_not()})."
+        ) from error
+    except errors.SafetensorsParsingError as error:
+        raise CheckpointError(f"{hub_id}{at} has weights that cannot be read: {error}.") from error
+    except (OSError, ValueError, *of_client) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise CheckpointError(f"{hub_id}{at} cannot be fetched from the hub: {reason}.") from error
-    return Path(found)
 
 
 def _why_not() -> str:

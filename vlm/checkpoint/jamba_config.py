@@ -35,6 +35,14 @@ KEYS: dict[str, tuple[str, Any]] = {
     "pad_token_id": ("pad_token_id", 0),
 }
 
+# What else has another name there, for messages.
+SPELLING = {ours: theirs for ours, (theirs, _) in KEYS.items()} | {
+    "hybrid_override_pattern": "num_hidden_layers",
+    "mamba_num_heads": "mamba_expand",
+    "moe_intermediate_size": "intermediate_size",
+    "n_routed_experts": "num_experts",
+}
+
 # Part of the format, but of no effect on what the model computes.
 UNREAD = frozenset(
     [
@@ -67,25 +75,26 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Lang
     sparse = _places(keys, "expert_layer", 2, 1, layers)
     hidden, heads = taken["hidden_size"], taken["num_attention_heads"]
     rank = take_or_auto(keys, "mamba_dt_rank", math.ceil(hidden / 16))
-    return LanguageConfig(
-        **taken,
-        family=MODEL_TYPE,
-        hybrid_override_pattern="".join(
-            ("*" if idx in attention else "m") + ("E" if idx in sparse and experts > 1 else "-")
-            for idx in range(layers)
-        ),
-        mamba_num_heads=keys.take("mamba_expand", 2) * hidden,
-        mamba_head_dim=1,
-        mamba_dt_rank=rank,
-        head_dim=keys.take("head_dim", hidden // max(heads, 1)),
-        mlp_hidden_act="swiglu",
-        router_score="softmax",
-        norm_topk_prob=False,
-        n_routed_experts=experts,
-        moe_intermediate_size=taken["intermediate_size"],
-        eos_token_id=read_eos(keys),
-        extra=keys.rest(known=UNREAD, strict=strict),
-    )
+    with keys.spelling(SPELLING):
+        return LanguageConfig(
+            **taken,
+            family=MODEL_TYPE,
+            hybrid_override_pattern="".join(
+                ("*" if idx in attention else "m") + ("E" if idx in sparse and experts > 1 else "-")
+                for idx in range(layers)
+            ),
+            mamba_num_heads=keys.take("mamba_expand", 2) * hidden,
+            mamba_head_dim=1,
+            mamba_dt_rank=rank,
+            head_dim=keys.take("head_dim", hidden // max(heads, 1)),
+            mlp_hidden_act="swiglu",
+            router_score="softmax",
+            norm_topk_prob=False,
+            n_routed_experts=experts,
+            moe_intermediate_size=taken["intermediate_size"],
+            eos_token_id=read_eos(keys),
+            extra=keys.rest(known=UNREAD, strict=strict),
+        )
 
 
 def config_to_json(config: LanguageConfig) -> dict[str, Any]:

@@ -5,13 +5,16 @@ has no use for are kept quietly; any other is named in one warning, or in an err
 caller is strict.
 """
 
+import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ..config import LanguageConfig
+from ..config import MOST_LAYERS, LanguageConfig
 
 # Written by transformers into any configuration, or rewritten with every save.
 GENERIC = frozenset(
@@ -42,6 +45,9 @@ GENERIC = frozenset(
 )
 
 
+MOST = 2**31 - 1  # of a whole number in a configuration
+
+
 class Keys:
     """One JSON object of a configuration, emptied as its keys are taken."""
 
@@ -50,6 +56,7 @@ class Keys:
         self.where = where
         self._values = {key: value for key, value in values.items() if key not in GENERIC}
         self._read: list[str] = []
+        self._aliases: dict[str, str] = {}
 
     def take(self, key: str, default: Any = None, *, aliases: Iterable[str] = ()) -> Any:
         """The value of the key or of its first alias there; null counts as absent.
@@ -63,6 +70,7 @@ class Keys:
             value = self._values.pop(name, None)
             if value is not None:
                 found = self.checked(name, value, default)
+                self._aliases[key] = name
         return found
 
     def checked(self, key: str, value: Any, default: Any) -> Any:
@@ -78,12 +86,36 @@ class Keys:
             if kind is float:
                 return value
             if kind is int and float(value).is_integer():
-                return int(value)
+                return self._bounded(key, int(value))
         if kind in (list, tuple) and isinstance(value, (list, tuple)):
             return [self.checked(key, each, default[0]) if default else each for each in value]
         if default is None or (isinstance(value, kind) and kind is not int):
             return value
         raise ConfigError(f"{self.where} has {key} {value!r}, which is no {kind.__name__}.")
+
+    def _bounded(self, key: str, value: int) -> int:
+        most = MOST_LAYERS if key == "num_hidden_layers" else MOST
+        if value > most:
+            raise ConfigError(f"{self.where} has {key} {value}; more than {most} is not read.")
+        return value
+
+    @contextmanager
+    def spelling(self, names: Mapping[str, str] | None = None) -> Iterator[None]:
+        """An error inside says where the values come from, and names their keys as they do.
+
+        Args:
+            names: a key of ours to the key of the format, where they differ.
+        """
+        names = {**(names or {})}
+        words = {ours: self._aliases.get(theirs, theirs) for ours, theirs in names.items()}
+        words = {**self._aliases, **words}
+        try:
+            yield
+        except ConfigError as error:
+            if str(error).startswith(self.where):
+                raise
+            said = re.sub(r"\w+", lambda word: words.get(word[0], word[0]), str(error))
+            raise ConfigError(f"{self.where}: {said}") from error
 
     def require(self, key: str, only: Iterable[Any]) -> None:
         """Take a key that may be absent but has no other value than these.
@@ -116,6 +148,18 @@ class Keys:
                 stacklevel=2,
             )
         return dict(self._values)
+
+
+@contextmanager
+def path_in_errors(path: Path) -> Iterator[None]:
+    """An error inside names the whole path of the `config.json` that is read."""
+    try:
+        yield
+    except ConfigError as error:
+        said = str(error)
+        is_named = said.startswith(path.name)
+        where = f"{path}{said.removeprefix(path.name)}" if is_named else f"{path}: {said}"
+        raise ConfigError(where) from error
 
 
 def take_or_auto(keys: Keys, key: str, usual: int) -> int:

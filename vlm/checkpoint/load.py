@@ -20,6 +20,7 @@ from ..quantize.modules import put_packed, takes_packed
 from ..quantize.packed import PackedWeight
 from ..skeleton import settle_constants, skeleton
 from .families import family_of, family_of_json
+from .json_keys import path_in_errors
 from .kv_scales import is_kv_scale, put_kv_scales
 from .mapped_stack import StackMapper
 from .names import Family, Place, is_expert_stack, listed, stack_shape
@@ -45,8 +46,11 @@ def load_config(
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder; a checkpoint is one.")
     values = without_declared(read_json(folder / "config.json"))
-    family = family_of_json(values, folder / "config.json")
-    return family.complete(family.read_config(values, strict_config), values, folder)
+    path = folder / "config.json"
+    family = family_of_json(values, path)
+    with path_in_errors(path):
+        config = family.read_config(values, strict_config)
+    return family.complete(config, values, folder)
 
 
 def load_model(

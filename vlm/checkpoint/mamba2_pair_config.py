@@ -26,6 +26,11 @@ KEYS: dict[str, tuple[str, Any]] = {
     "max_position_embeddings": ("max_position_embeddings", 262144),
     "bos_token_id": ("bos_token_id", 1),
 }
+# What has another name there, for messages.
+SPELLING = {ours: theirs for ours, (theirs, _) in KEYS.items()} | {
+    "hybrid_override_pattern": "num_hidden_layers",
+    "mamba_head_dim": "mamba_d_head",
+}
 
 
 def read_mixers(keys: Keys, **defaults: Any) -> dict[str, Any]:

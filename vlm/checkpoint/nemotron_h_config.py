@@ -133,15 +133,17 @@ def config_from_json(
     limit = keys.take("time_step_limit", (0.0, math.inf), aliases=["mamba_dt_limit"])
     if len(limit) != 2:
         raise ConfigError(f"{where} has a time_step_limit of {len(limit)} numbers; it needs two.")
-    return LanguageConfig(
-        **taken,
-        hybrid_override_pattern=pattern,
-        mtp_hybrid_override_pattern=mtp or "*E",
-        moe_latent_size=latent or None,
-        eos_token_id=read_eos(keys),
-        time_step_limit=(float(limit[0]), _unlimited(float(limit[1]))),
-        extra=keys.rest(known=UNREAD, strict=strict),
-    )
+    eos, extra = read_eos(keys), keys.rest(known=UNREAD, strict=strict)
+    with keys.spelling():
+        return LanguageConfig(
+            **taken,
+            hybrid_override_pattern=pattern,
+            mtp_hybrid_override_pattern=mtp or "*E",
+            moe_latent_size=latent or None,
+            eos_token_id=eos,
+            time_step_limit=(float(limit[0]), _unlimited(float(limit[1]))),
+            extra=extra,
+        )
 
 
 def config_to_json(config: LanguageConfig) -> dict[str, Any]:

@@ -22,6 +22,14 @@ MODEL_TYPE = "nemotron_h_omni"
 V2_LABEL = "NemotronH_Nano_VL_V2"  # of a family of its own, and of early exports of this one
 LEFT_ASIDE_AUDIO = "left_aside_audio_config"
 
+# Keys of a tower that have another name here, for messages.
+SPELLING = {
+    "num_heads": "num_attention_heads",
+    "num_layers": "num_hidden_layers",
+    "intermediate_size": "hidden_size x mlp_ratio",
+    "pos_grid": "max_img_size / patch_size",
+}
+
 # hidden size, layers, heads of the towers that a released config names and does not describe
 TOWERS = {
     "vit_base_patch16_224": (768, 12, 12),
@@ -219,22 +227,23 @@ def vision_from_json(
         raise ConfigError(
             "config.json: vision_config needs three numbers in norm_mean and norm_std."
         )
-    tower = RadioConfig(
-        hidden_size=width,
-        num_layers=keys.take("num_hidden_layers", layers),
-        num_heads=keys.take("num_attention_heads", heads),
-        intermediate_size=int(width * keys.take("mlp_ratio", 4.0)),
-        patch_size=patch,
-        pos_grid=limit // patch,
-        num_cls_tokens=keys.take("num_cls_tokens", num_cls),
-        num_registers=keys.take("num_registers", num_registers),
-        summary_idxs=tuple(summary),
-        layer_norm_eps=keys.take("layer_norm_eps", 1e-6),
-        video_temporal_patch_size=frames or None,
-        image_mean=(mean[0], mean[1], mean[2]),
-        image_std=(std[0], std[1], std[2]),
-        initializer_range=keys.take("initializer_range", 0.02),
-    )
+    with keys.spelling(SPELLING):
+        tower = RadioConfig(
+            hidden_size=width,
+            num_layers=keys.take("num_hidden_layers", layers),
+            num_heads=keys.take("num_attention_heads", heads),
+            intermediate_size=int(width * keys.take("mlp_ratio", 4.0)),
+            patch_size=patch,
+            pos_grid=limit // patch,
+            num_cls_tokens=keys.take("num_cls_tokens", num_cls),
+            num_registers=keys.take("num_registers", num_registers),
+            summary_idxs=tuple(summary),
+            layer_norm_eps=keys.take("layer_norm_eps", 1e-6),
+            video_temporal_patch_size=frames or None,
+            image_mean=(mean[0], mean[1], mean[2]),
+            image_std=(std[0], std[1], std[2]),
+            initializer_range=keys.take("initializer_range", 0.02),
+        )
     return tower, keys.rest(known=VISION_UNREAD, strict=strict)
 
 
