@@ -9,13 +9,16 @@ from ..units import count, size
 
 def inspect(
     model: Annotated[str, typer.Argument(help="Checkpoint folder, hub id or preset.")],
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a hub id (the newest).")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a model is: blocks, sizes, bits, cache, what its chat template can do."""
     from ...vlm.census.description import describe
     from ...vlm.census.source import find_source
 
-    found = describe(find_source(model))
+    found = describe(find_source(model, revision=revision))
     if json:
         from json import dumps
 

@@ -21,6 +21,9 @@ def plan(
     ] = None,
     kv_dtype: Annotated[str, typer.Option(help="Keys and values: bfloat16, fp8.")] = "bfloat16",
     ssm_dtype: Annotated[str, typer.Option(help="Scan states: float32, float16.")] = "float32",
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a hub id (the newest).")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say whether a model fits, how fast it could be there, and what holds it back."""
@@ -42,7 +45,7 @@ def plan(
         kv_bytes=element_bytes(kv_dtype, option="--kv-dtype"),
         ssm_bytes=element_bytes(ssm_dtype, option="--ssm-dtype"),
     )
-    source = find_source(model)
+    source = find_source(model, revision=revision)
     parameters = count_parameters(source.tensors, source.config)
     made = make_plan(source.text, parameters, request)
     values: dict[str, Any] = {

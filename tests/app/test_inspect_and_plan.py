@@ -70,7 +70,7 @@ def test_experts_on_one_gpu_send_nothing(capsys: pytest.CaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["inspect", "nemotron-3-nano"], "did you mean 'nemotron-3-nano-4b'?"),
+    (["inspect", "nemotron-3-nano"], "did you mean 'nemotron-3-nano-4b', 'nemotron-3-nano-30b"),
     (["inspect", "{empty}"], "has no config.json"),
     (["plan", "tiny", "--gpu", "h20"], "did you mean 'h200'?"),
     (["plan", "tiny", "--context", "long"], "--context is 'long'"),

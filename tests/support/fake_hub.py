@@ -16,7 +16,8 @@ class FakeHub(ThreadingHTTPServer):
     Attributes:
         repositories: id -> folder.
         gated: ids that nobody may read.
-        fetched: names of the files whose content was asked for.
+        fetched: names of the files whose whole content was asked for.
+        ranges: names of the files of which a range of bytes was, and how many they got.
     """
 
     daemon_threads = True
@@ -26,6 +27,7 @@ class FakeHub(ThreadingHTTPServer):
         self.repositories: dict[str, Path] = {}
         self.gated: set[str] = set()
         self.fetched: list[str] = []
+        self.ranges: list[tuple[str, int]] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -71,12 +73,25 @@ class _Answers(BaseHTTPRequestHandler):
             ]
             return self._send_json(tree)
         if is_api:
-            names = [{"rfilename": str(path.relative_to(folder))} for path in files]
+            names = [
+                {"rfilename": str(path.relative_to(folder)), "size": path.stat().st_size}
+                for path in files
+            ]
             return self._send_json({"id": hub_id, "sha": COMMIT, "siblings": names})
         path = folder.joinpath(*rest[2:])
+        if not path.is_file():
+            return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+        body, asked = path.read_bytes(), self.headers.get("Range")
+        etag = {"ETag": f'"{_etag(path)}"'}
+        if self.command == "GET" and asked:
+            first, last = (int(each) for each in asked.removeprefix("bytes=").split("-"))
+            part = body[first : last + 1]
+            self.server.ranges.append((path.name, len(part)))
+            where = f"bytes {first}-{first + len(part) - 1}/{len(body)}"
+            return self._send(206, part, {**etag, "Content-Range": where})
         if self.command == "GET":
             self.server.fetched.append(path.name)
-        self._send(200, path.read_bytes(), {"ETag": f'"{_etag(path)}"'})
+        self._send(200, body, etag)
 
     def _send_json(self, values: object) -> None:
         self._send(200, json.dumps(values).encode(), {"Content-Type": "application/json"})

@@ -97,6 +97,77 @@ def test_no_value_of_a_config_ends_in_a_traceback(family: str, tmp_path: Path):
     assert {"num_attention_heads 0", "vocab_size 'x'", "intermediate_size -1"} <= set(refused)
 
 
+# What a size is set to, and what the sentence says after the path of the file.
+TOO_MUCH = [
+    ("nemotron_h", "hidden_size", 10**7, "hidden_size is 10000000; more than 1048576"),
+    ("nemotron_h", "hybrid_override_pattern", "M" * 10**6, "has 1000000 layers; more than 4096"),
+    ("nemotron_h", "n_routed_experts", 2**20, "more than 1048576 experts together"),
+    ("nemotron_h", "vocab_size", 10**12, "has vocab_size 1000000000000; more than 2147483647"),
+    ("jamba", "num_hidden_layers", 10**9, "has num_hidden_layers 1000000000; more than 4096"),
+    ("bamba", "num_hidden_layers", 10**6, "has num_hidden_layers 1000000; more than 4096"),
+    ("bamba", "mamba_d_state", 2**21, "mamba_d_state is 2097152; more than 1048576"),
+]
+
+
+@pytest.mark.parametrize(("family", "key", "value", "sentence"), TOO_MUCH)
+def test_a_size_that_no_model_has_is_refused(
+    family: str, key: str, value: Any, sentence: str, tmp_path: Path
+):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**FAMILIES[family], "model_type": family, key: value}))
+    with pytest.raises(ConfigError) as raised:
+        load_config(tmp_path)
+    assert str(raised.value).startswith(str(path)) and sentence in str(raised.value)
+
+
+# An error in the words of the file: its path, the part of it, and its own key for what is wrong.
+SPELLED = [
+    ({"num_experts": 4, "num_experts_per_tok": 9}, ": num_experts_per_tok 9 must lie between 1 and "
+     "num_experts 4"),
+    ({"mamba_d_conv": 0}, ": mamba_d_conv is 0; it must be"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "sentence"), SPELLED)
+def test_an_error_names_the_key_of_the_file(values: dict, sentence: str, tmp_path: Path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**FAMILIES["jamba"], "model_type": "jamba", **values}))
+    with pytest.raises(ConfigError) as raised:
+        load_config(tmp_path)
+    assert str(raised.value).startswith(f"{path}{sentence}")
+
+
+def test_an_error_names_the_alias_that_the_file_uses(tmp_path: Path):
+    path = tmp_path / "config.json"
+    values = {**FAMILIES["nemotron_h"], "model_type": "nemotron_h", "mamba_d_conv": 0}
+    del values["conv_kernel"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(ConfigError, match=f"^{path}: mamba_d_conv is 0; "):
+        load_config(tmp_path)
+    path.write_text(json.dumps({"model_type": "nemotron_h"}))
+    with pytest.raises(ConfigError, match=f"^{path} has neither hybrid_override_pattern nor"):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize(("key", "value", "sentence"), [
+    ("num_attention_heads", 0, "num_attention_heads is 0; it must be a positive integer."),
+    ("num_attention_heads", 7, "is not a multiple of its num_attention_heads 7."),
+    ("num_hidden_layers", 4000, "num_hidden_layers is 4000; more than 1024 is not supported."),
+    ("hidden_size", 10**7, "hidden_size is 10000000; more than 65536 is not supported."),
+])  # fmt: skip
+def test_an_error_of_a_tower_names_its_key(
+    key: str, value: int, sentence: str, tiny_folder: Path, tmp_path: Path
+):
+    path = tmp_path / "config.json"
+    values = json.loads((tiny_folder / "config.json").read_text())
+    values["vision_config"][key] = value
+    path.write_text(json.dumps(values))
+    with pytest.raises(ConfigError) as raised:
+        load_config(tmp_path)
+    assert str(raised.value).startswith(f"{path}: vision_config: The tower's ")
+    assert str(raised.value).endswith(sentence)
+
+
 def test_a_whole_number_may_be_written_with_a_point(tmp_path: Path):
     values = {**FAMILIES["jamba"], "model_type": "jamba", "hidden_size": 32.0}
     (tmp_path / "config.json").write_text(json.dumps(values))

@@ -69,7 +69,7 @@ def describe(source: Source) -> dict[str, Any]:
         },
         "vision": _vision(source),
         "chat": None if source.folder is None else _chat(source.folder),
-        "files": None if source.folder is None else _files(source.folder),
+        "files": source.sizes and dict(sorted(source.sizes.items())),
     }
 
 
@@ -106,7 +106,3 @@ def _chat(folder: Path) -> dict[str, Any] | None:
         "images": "image" in template.source,
         "videos": "video" in template.source,
     }
-
-
-def _files(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}

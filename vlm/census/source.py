@@ -1,36 +1,51 @@
 """What `MODEL` names on the command line: a checkpoint folder, a preset, a quantized release.
 
-Or a repository on the hub, whose files are then fetched as for loading, weights included.
+Or a repository on the hub, of which everything but the weights is fetched, and their headers.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
-from ...data.processor_files import read_json
 from ...errors import ConfigError
 from ..checkpoint import hub
-from ..checkpoint.families import family_of_json
+from ..checkpoint.headers import Headers, list_checkpoint
+from ..checkpoint.kv_scales import is_kv_scale
+from ..checkpoint.load import load_config
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..presets import PRESETS, preset
 from ..quantize.releases import RELEASES
-from .tensors import TensorInfo, config_tensors, folder_tensors
+from .known_names import nearest
+from .tensors import TensorInfo, config_tensors, tensors_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A model to count: its configuration and its tensors, and the folder if there is one."""
+    """A model to count.
+
+    Attributes:
+        tensors: what it is stored as.
+        folder, headers: its files but for the weights, and what those hold; None for a preset.
+        sizes: bytes of each file, weights included.
+    """
 
     name: str
     kind: str
     config: VisionLanguageConfig | LanguageConfig
     tensors: list[TensorInfo]
     folder: Path | None = None
+    headers: Headers | None = None
+    sizes: Mapping[str, int] | None = None
 
     @property
     def text(self) -> LanguageConfig:
         return self.config.text if isinstance(self.config, VisionLanguageConfig) else self.config
+
+    @property
+    def has_kv_scales(self) -> bool:
+        """Whether it brings the scales of a cache in FP8."""
+        return any(is_kv_scale(tensor.name) for tensor in self.tensors)
 
     def with_text(self, text: LanguageConfig) -> VisionLanguageConfig | LanguageConfig:
         """The configuration with another language model; what sees pictures stays."""
@@ -39,8 +54,11 @@ class Source:
         return text
 
 
-def find_source(name: str) -> Source:
-    """The model of that name; of a folder only the headers are read.
+def find_source(name: str, *, revision: str | None = None) -> Source:
+    """The model of that name; weights are not read, and not fetched.
+
+    Args:
+        revision: branch, tag or commit of a repository on the hub.
 
     Raises:
         ConfigError: no folder, preset or release has that name, or its configuration is wrong.
@@ -48,18 +66,21 @@ def find_source(name: str) -> Source:
     """
     is_local = os.path.isdir(name)  # Path.is_dir raises for a name too long to be one
     if is_local or name.count("/") == 1:
-        folder = Path(name) if is_local else hub.find_source(name).folder
-        values = read_json(folder / "config.json")
-        # how the weights are stored is told by the tensors themselves
-        values.pop("quantization_config", None)
-        family = family_of_json(values, folder / "config.json")
-        config = family.complete(family.read_config(values, False), values, folder)
+        found = hub.find_source(name, revision=revision, weights=False)
+        config = load_config(found.folder)
+        listing = list_checkpoint(found)
         return Source(
-            name=name,
+            name=name if is_local else str(found),
             kind="folder" if is_local else "repository",
             config=config,
-            tensors=folder_tensors(folder),
-            folder=folder,
+            tensors=tensors_of(listing.headers),
+            folder=found.folder,
+            headers=listing.headers,
+            sizes=listing.sizes,
+        )
+    if revision is not None:
+        raise ConfigError(
+            f"{name} is no repository on the hub, so it has no revision {revision!r}."
         )
     if name in RELEASES:
         config = preset(RELEASES[name].preset)
@@ -68,8 +89,7 @@ def find_source(name: str) -> Source:
     if name in PRESETS:
         config = preset(name)
         return Source(name=name, kind="preset", config=config, tensors=config_tensors(config))
-    known = [*PRESETS, *RELEASES]
-    begun = [each for each in known if each.startswith(name.lower())]
-    near = begun or get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known presets are {', '.join(PRESETS)}."
-    raise ConfigError(f"There is no folder and no preset named {name!r}; {hint}")
+    raise ConfigError(
+        f"There is no folder and no preset named {name!r}; {nearest(name, [*PRESETS, *RELEASES])} "
+        "(or give owner/name of a repository on the hub)."
+    )

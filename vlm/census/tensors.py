@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 
 from ..checkpoint.families import family_of
+from ..checkpoint.headers import Headers
 from ..checkpoint.names import is_expert_stack
 from ..checkpoint.save import FLOAT32_NAMES
 from ..checkpoint.shards import ShardReader
@@ -62,6 +63,14 @@ class TensorInfo:
         return prod(self.shape) * (2 if self.dtype == "U8" else 1)
 
 
+def tensors_of(headers: Headers) -> list[TensorInfo]:
+    """What headers list."""
+    return [
+        TensorInfo(name=name, shape=headers.shape(name), dtype=headers.dtype(name))
+        for name in headers.files
+    ]
+
+
 def folder_tensors(folder: str | Path) -> list[TensorInfo]:
     """What a checkpoint folder holds; only headers are read.
 
@@ -69,10 +78,7 @@ def folder_tensors(folder: str | Path) -> list[TensorInfo]:
         CheckpointError: there are no weights, or a shard is missing or broken.
     """
     with ShardReader(folder) as reader:
-        return [
-            TensorInfo(name=name, shape=reader.shape(name), dtype=reader.dtype(name))
-            for name in reader.files
-        ]
+        return tensors_of(reader)
 
 
 def config_tensors(

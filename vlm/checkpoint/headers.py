@@ -90,11 +90,12 @@ def list_checkpoint(source: Source) -> Listing:
                 by_file.setdefault(path.name, {})[name] = header[name]
         return Listing(headers=FetchedHeaders(folder, by_file), sizes=sizes)
     from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
 
     with said_in_words(source.hub_id, source.commit):
-        tree = HfApi().list_repo_tree(source.hub_id, revision=source.commit)
-        sizes = {each.path: each.size for each in tree if isinstance(each, RepoFile)} | sizes
+        # not list_repo_tree, which tries for half a minute where there is no network
+        info = HfApi().model_info(source.hub_id, revision=source.commit, files_metadata=True)
+    listed = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    sizes = {name: size for name, size in listed.items() if "/" not in name} | sizes
     wanted = _shards(folder) or [SINGLE_FILE]
     for name in wanted:
         if name not in sizes:

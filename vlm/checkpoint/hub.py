@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...errors import CheckpointError
 from .save import COMPANION_FILES
@@ -89,7 +90,7 @@ def said_in_words(hub_id: str, revision: str | None) -> Iterator[None]:
 
     at = f" at revision {revision!r}" if revision else ""
     # Its HTTP client's own errors: which client that is differs by version.
-    of_client = errors.HfHubHTTPError.__bases__
+    of_client: Any = errors.HfHubHTTPError.__bases__
     try:
         yield
     except errors.GatedRepoError as error:
