@@ -1,8 +1,9 @@
 """WebDataset tar shards: writing them whole or not at all, and reading them record by record.
 
 A record is two tar members that share a key: `KEY.png` (or any picture Pillow opens) and
-`KEY.json` with what is known of the picture (lines, characters, questions, seed, ...). The
-tar grouping is `webdataset`'s; decoding, naming of errors and counting of skips are here.
+`KEY.json` with what is known of the picture (lines, characters, questions, seed, ...). Its `qas`
+are `[kind, question, answer]` or `{"question": ..., "answer": ..., "kind": ...}`. The tar
+grouping is `webdataset`'s; decoding, naming of errors and counting of skips are here.
 """
 
 from __future__ import annotations
@@ -40,6 +41,29 @@ class Record:
     key: str
     image: np.ndarray
     meta: dict[str, Any] = field(default_factory=dict)
+
+    def questions(self) -> list[tuple[str, str, str]]:
+        """Kind, question and answer of each of its `qas`; a kind that is not said is "asked".
+
+        Raises:
+            DataError: one is not of that form; the message names the record.
+        """
+        found = []
+        for qa in self.meta.get("qas") or ():
+            values = qa
+            if isinstance(qa, dict):
+                values = [qa.get("kind", "asked"), qa.get("question"), qa.get("answer")]
+            if not (
+                isinstance(values, list | tuple)
+                and len(values) == 3
+                and all(isinstance(value, str) for value in values)
+            ):
+                raise DataError(
+                    f"record {self.key!r} has the question {qa!r}; it must be [kind, question, "
+                    "answer], or have the keys question and answer, as text"
+                )
+            found.append((values[0], values[1], values[2]))
+        return found
 
 
 def write_shard(path: str | Path, records: Iterable[Record]) -> int:

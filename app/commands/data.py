@@ -1,4 +1,4 @@
-"""`latentvlm data`: write shards of drawn documents, look into them, check that they are whole."""
+"""`latentvlm data`: shards of drawn documents or of one's own pages; look into them, check them."""
 
 import sys
 from collections import Counter
@@ -54,6 +54,39 @@ def write(
         _print_json({"documents": documents, "shards": paths})
     else:
         print(f"{documents} documents in {len(paths)} shards in {folder}.")
+
+
+@app.command()
+def pack(
+    questions: Annotated[
+        Path,
+        typer.Argument(help=".jsonl or .csv with file, question, answer, and maybe page, kind."),
+    ],
+    folder: Annotated[Path, typer.Argument(help="Where the shards go.")],
+    per_shard: Annotated[int, typer.Option(min=1, help="Pages of one shard.")] = 256,
+    dpi: Annotated[float | None, typer.Option(help="At which PDF pages are drawn.")] = None,
+    json: Json = False,
+) -> None:
+    """Make shards of pages of your own and the questions about them, to train on.
+
+    Example: latentvlm data pack pages/questions.csv shards
+    """
+    from itertools import islice
+
+    from ...data.own_pages import own_records
+    from ...data.producer import shard_path
+    from ...data.shards import write_shard
+
+    records = own_records(questions, dpi=dpi)
+    paths, pages = [], 0
+    while batch := list(islice(records, per_shard)):
+        path = shard_path(folder, len(paths))
+        pages += write_shard(path, batch)
+        paths.append(str(path))
+    if json:
+        _print_json({"pages": pages, "shards": paths})
+    else:
+        print(f"{pages} pages in {len(paths)} shards in {folder}.")
 
 
 @app.command()

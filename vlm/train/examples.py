@@ -52,7 +52,7 @@ class AnswerExamples:
 
     def __call__(self, record: Record) -> Example | None:
         """The example of a record, or `None` if the record has no questions."""
-        asked = list(record.meta.get("qas", ()))
+        asked = record.questions()
         if not asked:
             return None
         rng = random.Random(f"{record.key} {record.meta.get('seed')}")

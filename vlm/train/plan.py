@@ -40,19 +40,26 @@ class SyntheticPlan:
             yield to_record(f"{idx:09d}", seed, generate(seed, self._choose(seed)))
 
     def texts(self, shard: int) -> Iterator[str]:
-        """What the documents of a shard say: their text, questions and answers."""
+        """What the documents of a shard say."""
         for record in self.records(shard):
-            yield "\n".join(record.meta["lines"])
-            for _, question, answer in record.meta["qas"]:
-                yield question
-                yield answer
+            yield from record_texts(record)
 
     def _choose(self, seed: int) -> GeneratorConfig:
-        if len(self.mixture) == 1:
-            return self.mixture[0].config
+        kinds = [entry.config for entry in self.mixture if entry.config is not None]
+        if len(kinds) == 1:
+            return kinds[0]
         rng = random.Random(f"mixture {seed}")
-        weights = [entry.weight for entry in self.mixture]
-        return rng.choices(self.mixture, weights)[0].config
+        weights = [entry.weight for entry in self.mixture if entry.config is not None]
+        return rng.choices(kinds, weights)[0]
+
+
+def record_texts(record: Record) -> Iterator[str]:
+    """What a record says: its text, its questions and answers."""
+    if record.meta.get("lines"):
+        yield "\n".join(record.meta["lines"])
+    for _, question, answer in record.questions():
+        yield question
+        yield answer
 
 
 def document_seed(seed: int, stage: str, idx: int) -> int:

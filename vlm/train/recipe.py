@@ -23,12 +23,21 @@ Part = Literal["vision_encoder", "projector", "language_model"]
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureEntry:
-    """One kind of document and how often it is drawn, relative to the others."""
+    """One kind of document and how often it comes, relative to the others.
 
-    config: GeneratorConfig
+    Attributes:
+        config: what to draw; or
+        shards: a folder of shards to read, over and over.
+        weight: how many documents; beside `shards`, how many whole shards.
+    """
+
+    config: GeneratorConfig | None = None
+    shards: str = ""
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if (self.config is None) == (not self.shards):
+            raise ConfigError("give config (documents to draw) or shards (a folder to read)")
         if self.weight <= 0:
             raise ConfigError(f"weight must be above 0, not {self.weight}")
 
@@ -75,14 +84,20 @@ class Evaluation:
     """Held-out documents read now and then.
 
     Attributes:
-        data: what they look like; give `split: heldout`.
+        data: what they look like; give `split: heldout`. Or
+        shards: a folder of shards, whose first `documents` records are read.
         documents: how many, the same ones every time.
         every: steps between two evaluations.
     """
 
-    data: GeneratorConfig
+    data: GeneratorConfig | None = None
+    shards: str = ""
     documents: int = 128
     every: int = 500
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (not self.shards):
+            raise ConfigError("give data (documents to draw) or shards (a folder to read)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +150,16 @@ class Stage:
             raise ConfigError(f"decay_fraction must be from 0 to 1, not {self.decay_fraction}")
         if self.task == "tower" and not self.learning_rates.vision_encoder:
             raise ConfigError("task tower trains vision_encoder; give it a learning rate above 0")
+
+    @property
+    def drawn(self) -> tuple[MixtureEntry, ...]:
+        """The kinds of documents that are drawn, not read."""
+        return tuple(entry for entry in self.data if entry.config is not None)
+
+    @property
+    def folders(self) -> tuple[MixtureEntry, ...]:
+        """The folders of shards that are read."""
+        return tuple(entry for entry in self.data if entry.shards)
 
 
 @dataclass(frozen=True, kw_only=True)

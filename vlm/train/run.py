@@ -14,6 +14,7 @@ from .loop import Callbacks, Resume, RunReport, train
 from .progress import Progress
 from .recipe import Recipe, read_recipe
 from .setup import make_processor, make_trainee
+from .sources import check_folders
 from .state import checkpoints, load_weights, newest_weights
 from .tasks import Trainee
 
@@ -46,8 +47,10 @@ def run_recipe(
 
     Raises:
         ConfigError: the recipe is wrong; raised before anything starts.
+        DataError: a folder it reads has no shards; likewise.
     """
     recipe = find_recipe(path)
+    check_folders(recipe)
     if threads is not None:
         torch.set_num_threads(threads)
     if device is None:

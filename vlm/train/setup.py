@@ -15,32 +15,43 @@ from ...data.packing import Batch, Example, Packer, pack
 from ...data.parallel_loader import ParallelLoader
 from ...data.processor import Processor
 from ...data.processor_files import write_processor_files
-from ...data.producer import ShardProducer
 from ...data.shards import Record
 from ...data.tokenizer import train_tokenizer
 from ...errors import ConfigError
 from ...vision_encoder.radio import RadioEncoder
 from ..api import PRETRAINED
-from ..checkpoint import load_model
+from ..checkpoint import load_config, load_model
 from ..config import VisionLanguageConfig
 from ..model import VisionLanguageModel
 from ..presets import preset
 from .examples import AnswerExamples, TowerExamples
 from .init import start_tower
 from .optimizer import part_of
-from .plan import SyntheticPlan
 from .precision import Precision
-from .recipe import MixtureEntry, Recipe, Stage, Start
+from .recipe import Recipe, Stage, Start
+from .sources import held_out_records, stage_source, tokenizer_texts
 from .state import load_parts, newest_weights
 from .tasks import AnswersTask, Task, TowerTask, Trainee
 
 
 def model_config(recipe: Recipe) -> VisionLanguageConfig:
-    """The preset's architecture with the recipe's vocabulary."""
+    """The preset's architecture with the vocabulary of the model it starts from, or the recipe's."""
     config = preset(recipe.preset)
     if not isinstance(config, VisionLanguageConfig):
         raise ConfigError(f"preset {recipe.preset!r} is a language model; choose one with a tower")
-    return replace(config, text=replace(config.text, vocab_size=recipe.tokenizer.vocab_size))
+    return replace(config, text=replace(config.text, vocab_size=_vocab_size(recipe)))
+
+
+def _vocab_size(recipe: Recipe) -> int:
+    for start in recipe.start:
+        if "language_model" in start.parts and start.model:
+            given = load_config(_model_folder(start))
+            text = given.text if isinstance(given, VisionLanguageConfig) else given
+            return text.vocab_size
+        if "language_model" in start.parts and start.run:
+            tensors = newest_weights(Path(start.run) / "checkpoints")
+            return len(tensors["model.language_model.embeddings.weight"])
+    return recipe.tokenizer.vocab_size
 
 
 def make_trainee(recipe: Recipe) -> Trainee:
@@ -96,20 +107,8 @@ def make_processor(recipe: Recipe, config: VisionLanguageConfig) -> Path:
     given = _given_tokenizer(recipe)
     source = given or folder
     if given is None:
-        mixture = tuple(
-            replace(entry, weight=entry.weight / sum(e.weight for e in stage.data))
-            for stage in recipe.stages
-            if stage.task == "answers"
-            for entry in stage.data
-        )
-        plan = SyntheticPlan(
-            seed=recipe.seed,
-            stage="tokenizer",
-            mixture=mixture,
-            documents_per_shard=settings.documents,
-        )
         train_tokenizer(
-            plan.texts(0),
+            tokenizer_texts(recipe),
             vocab_size=settings.vocab_size,
             folder=folder,
             max_length=config.text.max_position_embeddings,
@@ -151,24 +150,8 @@ def make_loader(
     recipe: Recipe, stage: Stage, config: VisionLanguageConfig, stripe: tuple[int, int] = (0, 1)
 ) -> Loader:
     """The loader of a stage, or of one of its stripes: those draw their shards themselves."""
-    plan = SyntheticPlan(
-        seed=recipe.seed,
-        stage=stage.name,
-        mixture=stage.data,
-        documents_per_shard=recipe.data.documents_per_shard,
-        distinct_shards=recipe.data.distinct_shards,
-    )
-    alone = stripe[1] == 1
-    producer = ShardProducer(
-        plan,
-        Path(recipe.output) / "shards" / stage.name,
-        workers=recipe.data.workers if alone else 0,
-        ahead=recipe.data.ahead,
-        keep=recipe.data.keep_shards,
-        cpus=recipe.data.cpus or None,
-    )
     return Loader(
-        producer,
+        stage_source(recipe, stage, alone=stripe[1] == 1),
         make_examples(recipe, stage, config),
         limits=stage.rows,
         on_error=recipe.data.on_error,
@@ -197,17 +180,9 @@ def held_out_batches(
     recipe: Recipe, stage: Stage, examples: Callable[[Record], Example | None]
 ) -> list[Batch]:
     """The stage's held-out documents, packed; the same ones in every leg."""
-    if stage.evaluation is None:
-        return []
-    plan = SyntheticPlan(
-        seed=recipe.seed,
-        stage=f"evaluation of {stage.name}",
-        mixture=(MixtureEntry(config=stage.evaluation.data),),
-        documents_per_shard=stage.evaluation.documents,
-    )
     packer = Packer(replace(stage.rows, open_rows=1))
     rows = []
-    for record in plan.records(0):
+    for record in held_out_records(recipe, stage):
         example = examples(record)
         if example is not None and packer.fits_alone(example):
             rows.append(packer.add(None, example))
