@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import DataError
-from .packing import Batch, Example, Packer, RowLimits, pack
+from ..token_reduction.evs import EVSRates
+from .packing import Batch, Example, Packer, RowLimits
 from .shards import OnError, Record, ShardReader
 
 MakeExample = Callable[[Record], Example | None]
@@ -36,6 +37,7 @@ class Loader:
         make_example: turns a record into an example, the same one every time it sees the
             record; `None` leaves the record out.
         limits: size of a row.
+        evs: the rates of which each row has one.
         on_error: what to do with a record that cannot be read, or whose example is larger
             than a row; left-out records are counted in `num_skipped`.
         stripe: `(i, n)` reads the shards i, i + n, i + 2n, ... only.
@@ -47,6 +49,7 @@ class Loader:
         make_example: MakeExample,
         *,
         limits: RowLimits,
+        evs: EVSRates | None = None,
         on_error: OnError = "raise",
         stripe: tuple[int, int] = (0, 1),
     ):
@@ -54,7 +57,7 @@ class Loader:
         self.make_example = make_example
         self.limits = limits
         self.reader = ShardReader(on_error)
-        self.packer = Packer(limits)
+        self.packer = Packer(limits, evs)
         self.step = stripe[1]
         self.position = (stripe[0], 0)
         self.skipped = 0
@@ -135,17 +138,18 @@ class Loader:
                 else:
                     full = self.packer.add((shard, offset), example)
                     if full is not None:
-                        yield pack([example for _, example in full])
+                        yield self.packer.pack(full)
             self.source.release(shard)
             shard, start = shard + self.step, 0
             self.position = (shard, 0)
         while (row := self.packer.take()) is not None:
-            yield pack([example for _, example in row])
+            yield self.packer.pack(row)
 
     def _too_large(self, record: Record, path: Path, example: Example) -> None:
         if self.reader.on_error == "raise":
             raise DataError(
-                f"record {record.key!r} of shard {path} has {example.num_tokens} tokens and "
+                f"record {record.key!r} of shard {path} has "
+                f"{example.tokens_under(self.packer.evs.mildest)} tokens and "
                 f"{example.num_patches} patches, but a row holds {self.limits.tokens} and "
                 f"{self.limits.patches}; enlarge the row or set on_error to skip"
             )

@@ -7,10 +7,14 @@ boundary, and no label crosses one. See "packed by default" in DESIGN.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+
+from ..errors import DataError
+from ..token_reduction.budget import dropped_tokens, plan_evs, plan_videos
+from ..token_reduction.evs import EVSConfig, EVSPlan, EVSRates
 
 IGNORE = -100
 
@@ -23,10 +27,13 @@ class Example:
         input_ids: int64 `(tokens,)`; empty where only the pictures are learnt from.
         labels: int64 `(tokens,)`, aligned with `input_ids` (not shifted), -100 where nothing
             is to be learnt.
-        pixel_values: float32 `(patches, 3 * p * p)`.
+        pixel_values: float32 `(patches, 3 * p * p)`; empty without pictures.
         image_grid_hw: int64 `(images, 2)`.
         char_targets: int64 `(patches, slots)`, or `None` where characters are not known.
         kinds: kind of each run of labels (of each answer), in order; may be empty.
+        pixel_values_videos: float32 `(patches, frames per tubelet * 3 * p * p)`, or `None`.
+        video_grid_thw: int64 `(videos, 3)`, in patches, or `None`.
+        video_shapes: visual tokens of each video as tubelets, rows and columns.
     """
 
     input_ids: np.ndarray
@@ -35,6 +42,9 @@ class Example:
     image_grid_hw: np.ndarray
     char_targets: np.ndarray | None = None
     kinds: tuple[str, ...] = ()
+    pixel_values_videos: np.ndarray | None = None
+    video_grid_thw: np.ndarray | None = None
+    video_shapes: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def num_tokens(self) -> int:
@@ -42,12 +52,20 @@ class Example:
 
     @property
     def num_patches(self) -> int:
-        return len(self.pixel_values)
+        videos = self.pixel_values_videos
+        return len(self.pixel_values) + (0 if videos is None else len(videos))
+
+    def tokens_under(self, evs: EVSConfig) -> int:
+        """Tokens that are left once EVS has dropped its share, exactly, before any is encoded."""
+        return self.num_tokens - dropped_tokens(plan_evs(evs, self.video_shapes))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
     """One packed row.
+
+    With `evs` it still holds the tokens that will be dropped; once the videos are encoded,
+    `keep` gives the row without them.
 
     Attributes:
         input_ids: int64 `(tokens,)`.
@@ -62,6 +80,9 @@ class Batch:
         char_targets: int64 `(patches, slots)` or `None`.
         num_examples: how many examples were packed.
         kinds: kind of each answer of the row, in order.
+        aligned_labels: int64 `(tokens,)`, the labels before they were shifted.
+        pixel_values_videos, video_grid_thw: as in `Example`.
+        evs: of each video what EVS keeps; empty if nothing is dropped.
     """
 
     input_ids: torch.Tensor
@@ -74,6 +95,36 @@ class Batch:
     char_targets: torch.Tensor | None
     num_examples: int
     kinds: tuple[str, ...] = ()
+    aligned_labels: torch.Tensor
+    pixel_values_videos: torch.Tensor | None = None
+    video_grid_thw: torch.Tensor | None = None
+    evs: tuple[EVSPlan, ...] = ()
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the language model reads, exactly."""
+        return self.input_ids.shape[0] - dropped_tokens(self.evs)
+
+    @property
+    def num_patches(self) -> int:
+        videos = self.pixel_values_videos
+        return self.pixel_values.shape[0] + (0 if videos is None else videos.shape[0])
+
+    def keep(self, keep_T: torch.Tensor) -> Batch:
+        """The row without the tokens whose mask is False; what follows what is found anew.
+
+        Raises:
+            DataError: the mask does not leave as many tokens as the row was packed for.
+        """
+        counted = torch.cat([keep_T.new_zeros(1, dtype=torch.int64), keep_T.cumsum(0)])
+        if int(counted[-1]) != self.num_tokens:
+            raise DataError(
+                f"a row was packed for {self.num_tokens} tokens, but {int(counted[-1])} are left "
+                "of it; rows are packed for EVS by rate, not by threshold"
+            )
+        bounds = counted[self.cu_seqlens.long()].to(self.cu_seqlens.dtype)
+        row = _row(self.input_ids[keep_T], self.aligned_labels[keep_T], bounds)
+        return replace(self, **row, evs=())
 
     def to(self, device: torch.device | str) -> Batch:
         """The same row on a device."""
@@ -102,6 +153,7 @@ class RowLimits:
 
 @dataclass
 class _Row:
+    evs: EVSConfig
     entries: list[tuple[object, Example]] = field(default_factory=list)
     tokens: int = 0
     patches: int = 0
@@ -111,24 +163,31 @@ class Packer:
     """First fit into a few open rows; the fullest leaves when an example fits in none.
 
     Entries are `(tag, example)`; tags say where an example came from, so that the open rows
-    can be rebuilt after a stop.
+    can be rebuilt after a stop. A row's EVS rate is drawn from the tag of its first entry, so
+    that is rebuilt too.
+
+    Args:
+        limits: of a row, in tokens that EVS leaves.
+        evs: the rates of which each row has one.
     """
 
-    def __init__(self, limits: RowLimits):
+    def __init__(self, limits: RowLimits, evs: EVSRates | None = None):
         self.limits = limits
+        self.evs = evs or EVSRates()
         self.rows: list[_Row] = []
 
     def fits_alone(self, example: Example) -> bool:
-        """Whether the example fits an empty row."""
+        """Whether the example fits an empty row, whichever rate that has."""
         limits = self.limits
-        return example.num_tokens <= limits.tokens and example.num_patches <= limits.patches
+        tokens = example.tokens_under(self.evs.mildest)
+        return tokens <= limits.tokens and example.num_patches <= limits.patches
 
     def add(self, tag: object, example: Example) -> list[tuple[object, Example]] | None:
         """Place an example; returns the entries of a full row when one had to leave."""
         limits = self.limits
         for row in self.rows:
             if (
-                row.tokens + example.num_tokens <= limits.tokens
+                row.tokens + example.tokens_under(row.evs) <= limits.tokens
                 and row.patches + example.num_patches <= limits.patches
             ):
                 _put(row, tag, example)
@@ -139,9 +198,13 @@ class Packer:
             fullest = max(self.rows, key=self._fill)
             self.rows.remove(fullest)
             full = fullest.entries
-        self.rows.append(_Row())
+        self.rows.append(_Row(self._evs_of(tag)))
         _put(self.rows[-1], tag, example)
         return full
+
+    def pack(self, entries: Sequence[tuple[object, Example]]) -> Batch:
+        """The packed row of entries that left together."""
+        return pack([example for _, example in entries], evs=self._evs_of(entries[0][0]))
 
     def take(self) -> list[tuple[object, Example]] | None:
         """Entries of the oldest open row, or `None` when there is none left."""
@@ -155,9 +218,12 @@ class Packer:
         """Rebuild the open rows from their entries."""
         self.rows = []
         for entries in rows:
-            self.rows.append(_Row())
+            self.rows.append(_Row(self._evs_of(entries[0][0])))
             for tag, example in entries:
                 _put(self.rows[-1], tag, example)
+
+    def _evs_of(self, first: object) -> EVSConfig:
+        return self.evs.draw(f"evs {first}")
 
     def _fill(self, row: _Row) -> float:
         return max(row.tokens / self.limits.tokens, row.patches / self.limits.patches)
@@ -165,39 +231,56 @@ class Packer:
 
 def _put(row: _Row, tag: object, example: Example) -> None:
     row.entries.append((tag, example))
-    row.tokens += example.num_tokens
+    row.tokens += example.tokens_under(row.evs)
     row.patches += example.num_patches
 
 
-def pack(examples: Sequence[Example]) -> Batch:
+def pack(examples: Sequence[Example], *, evs: EVSConfig | None = None) -> Batch:
     """Join examples into one row; labels are shifted inside each sequence only."""
     lengths = [example.num_tokens for example in examples]
     cu_seqlens = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    input_ids = np.concatenate([example.input_ids for example in examples]).astype(np.int64)
+    ids = np.concatenate([example.input_ids for example in examples]).astype(np.int64)
     aligned = np.concatenate([example.labels for example in examples]).astype(np.int64)
-    ends = cu_seqlens[1:] - 1
-    ends = ends[np.asarray(lengths) > 0]
-    labels = _shift(aligned, ends, IGNORE)
     known = [example.char_targets for example in examples]
-    targets = None
-    if all(target is not None for target in known):
-        targets = torch.from_numpy(np.concatenate([t for t in known if t is not None]))
+    shapes = [shape for example in examples for shape in example.video_shapes]
     return Batch(
-        input_ids=torch.from_numpy(input_ids),
-        labels=torch.from_numpy(labels),
-        next_ids=torch.from_numpy(_shift(input_ids, ends, 0)),
-        next_labels=torch.from_numpy(_shift(labels, ends, IGNORE)),
-        cu_seqlens=torch.from_numpy(cu_seqlens),
+        **_row(*map(torch.from_numpy, (ids, aligned, cu_seqlens))),
         pixel_values=torch.from_numpy(np.concatenate([e.pixel_values for e in examples])),
         image_grid_hw=torch.from_numpy(np.concatenate([e.image_grid_hw for e in examples])),
-        char_targets=targets,
+        char_targets=None if any(each is None for each in known) else _joined(known),
         num_examples=len(examples),
         kinds=tuple(kind for example in examples for kind in example.kinds),
+        pixel_values_videos=_joined([e.pixel_values_videos for e in examples]),
+        video_grid_thw=_joined([e.video_grid_thw for e in examples]),
+        evs=plan_videos(shapes, [evs] * len(shapes)),
     )
 
 
-def _shift(values: np.ndarray, ends: np.ndarray, fill: int) -> np.ndarray:
-    moved = np.full_like(values, fill)
+def _joined(parts: Sequence[np.ndarray | None]) -> torch.Tensor | None:
+    """What is there of the parts, one after another."""
+    there = [part for part in parts if part is not None]
+    return torch.from_numpy(np.concatenate(there)) if there else None
+
+
+def _row(
+    input_ids: torch.Tensor, aligned_labels: torch.Tensor, cu_seqlens: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """What a row has for every token, and its boundaries."""
+    ends = cu_seqlens[1:].long() - 1
+    ends = ends[cu_seqlens.diff() > 0]
+    labels = _shift(aligned_labels, ends, IGNORE)
+    return {
+        "input_ids": input_ids,
+        "aligned_labels": aligned_labels,
+        "labels": labels,
+        "next_ids": _shift(input_ids, ends, 0),
+        "next_labels": _shift(labels, ends, IGNORE),
+        "cu_seqlens": cu_seqlens,
+    }
+
+
+def _shift(values: torch.Tensor, ends: torch.Tensor, fill: int) -> torch.Tensor:
+    moved = torch.full_like(values, fill)
     moved[:-1] = values[1:]
     moved[ends] = fill
     return moved

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, PromptError
-from ..token_reduction.budget import plan_videos
+from ..token_reduction.budget import dropped_tokens, plan_videos
 from ..token_reduction.evs import EVSConfig, EVSPlan
 from .chat import ChatTemplate, Message, check_conversation
 from .chat_style import ChatStyle
@@ -81,7 +81,7 @@ class ModelInputs:
     @property
     def num_tokens(self) -> int:
         """Tokens the language model reads: exact, and with an EVS threshold the most."""
-        return self.input_ids.shape[0] - sum(plan.num_tokens - plan.keep for plan in self.evs)
+        return self.input_ids.shape[0] - dropped_tokens(self.evs)
 
 
 class Processor:
@@ -304,7 +304,7 @@ class Processor:
             [info.shape for info in (videos.infos if videos else ())],
             [video.evs or evs for video in conversation.videos],
         )
-        dropped = sum(plan.num_tokens - plan.keep for plan in plans)
+        dropped = dropped_tokens(plans)
         num_tokens, visual = len(ids) - dropped, visual_tokens - dropped
         if self.context_length is not None and num_tokens > self.context_length:
             raise PromptError(

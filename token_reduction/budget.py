@@ -1,7 +1,7 @@
 """The one counter: how many visual tokens something costs, from geometry alone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from ..errors import PromptError
@@ -104,6 +104,11 @@ def plan_videos(
     if all(plan.keeps_all for plan in plans.values()):
         return ()
     return tuple(plans[idx] for idx in range(len(shapes)))
+
+
+def dropped_tokens(plans: Iterable[EVSPlan]) -> int:
+    """Visual tokens that are dropped by these plans: exactly, and with a threshold the least."""
+    return sum(plan.num_tokens - plan.keep for plan in plans)
 
 
 def _share_out(budget: int, totals: Sequence[int], least: Sequence[int]) -> list[int]:

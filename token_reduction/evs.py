@@ -9,6 +9,7 @@ Letters: T tubelets, H rows, W columns of visual tokens, D hidden.
 """
 
 import math
+import random
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +68,37 @@ class EVSConfig:
     def is_off(self) -> bool:
         """Whether nothing is ever dropped."""
         return not self.rate and self.token_budget is None and self.threshold is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EVSRates:
+    """Rates of which training takes another for every packed row.
+
+    Attributes:
+        rates: each as likely as the others; one given twice is twice as likely.
+        floor: see `EVSConfig`.
+
+    Raises:
+        ConfigError: there is no rate, or a value cannot be.
+    """
+
+    rates: tuple[float, ...] = (0.0,)
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.rates:
+            raise ConfigError("The rates of EVS are empty; give at least one, such as [0, 0.75].")
+        for rate in self.rates:
+            EVSConfig(rate=rate, floor=self.floor)
+
+    @property
+    def mildest(self) -> EVSConfig:
+        """With the lowest rate: no row of a video has more tokens."""
+        return EVSConfig(rate=min(self.rates), floor=self.floor)
+
+    def draw(self, seed: str) -> EVSConfig:
+        """One of the rates, a function of the seed alone."""
+        return EVSConfig(rate=random.Random(seed).choice(self.rates), floor=self.floor)
 
 
 @dataclass(frozen=True, kw_only=True)

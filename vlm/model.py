@@ -71,6 +71,10 @@ class VisionLanguageModel(nn.Module):
             InputError: grids and patches do not match, or the tower takes other tubelets.
         """
         features_PD = self.vision_encoder.encode_tubelets(pixel_values_videos, video_grid_thw)
+        return self.project_videos(features_PD, video_grid_thw)
+
+    def project_videos(self, features_PD: Tensor, video_grid_thw: Tensor) -> list[Tensor]:
+        """Tower features `(P, vision width)` of tubelets to visual tokens, as `encode_videos`."""
         tubelets = video_grid_thw[:, 1:].repeat_interleave(video_grid_thw[:, 0], dim=0)
         visual_VD = self.project(features_PD, tubelets)
         merge = self.config.merge_size

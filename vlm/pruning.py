@@ -1,4 +1,4 @@
-"""What EVS drops leaves a row everywhere at once: ids, embeddings, labels, boundaries.
+"""What EVS drops leaves a row everywhere at once: ids, embeddings, labels.
 
 A row is built with a placeholder for every visual token. Once its videos are encoded it is known
 which of them go, and then one mask over the row takes them out of everything that is aligned
@@ -55,9 +55,3 @@ def row_mask(input_ids: Tensor, masks: Sequence[Tensor], placeholder_id: int) ->
 def kept_tokens(videos: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
     """Visual tokens `(V, D)` of each video that stay, in order."""
     return [video[mask] for video, mask in zip(videos, masks, strict=True)]
-
-
-def kept_bounds(cu_seqlens: Tensor, keep_T: Tensor) -> Tensor:
-    """Where each sequence begins in the row that is left, int32 like `cu_seqlens`."""
-    counted = torch.cat([keep_T.new_zeros(1, dtype=torch.int64), keep_T.cumsum(0)])
-    return counted[cu_seqlens.long()].to(cu_seqlens.dtype)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from ...data.char_labels import char_targets
 from ...data.image_transform import ImageTransform
 from ...data.packing import Example
-from ...data.processor import Processor
+from ...data.processor import ModelInputs, Processor
 from ...data.shards import Record
 
 _NOTHING = np.zeros(0, dtype=np.int64)
@@ -59,17 +61,30 @@ class AnswerExamples:
         rng.shuffle(asked)
         asked = asked[: self.questions]
         inputs = self.processor.encode_conversation(conversation(record.image, asked))
-        assert inputs.labels is not None and inputs.pixel_values is not None
-        assert inputs.image_grid_hw is not None
         grid = inputs.images[0].grid
-        return Example(
-            input_ids=inputs.input_ids.numpy(),
-            labels=inputs.labels.numpy(),
-            pixel_values=inputs.pixel_values.numpy(),
-            image_grid_hw=inputs.image_grid_hw.numpy(),
+        return replace(
+            example_of(inputs, patch_size=self.processor.transform.config.patch_size),
             char_targets=record_targets(record, grid) if self.char_targets else None,
             kinds=tuple(kind for kind, _, _ in asked),
         )
+
+
+def example_of(inputs: ModelInputs, *, patch_size: int) -> Example:
+    """An encoded conversation with its pictures and videos, every visual token still in place."""
+    assert inputs.labels is not None, "only conversations encoded for training have labels"
+    pixels, grids = inputs.pixel_values, inputs.image_grid_hw
+    if pixels is None or grids is None:
+        pixels, grids = torch.zeros(0, 3 * patch_size**2), torch.zeros(0, 2, dtype=torch.int64)
+    videos, shapes = inputs.pixel_values_videos, inputs.video_grid_thw
+    return Example(
+        input_ids=inputs.input_ids.numpy(),
+        labels=inputs.labels.numpy(),
+        pixel_values=pixels.numpy(),
+        image_grid_hw=grids.numpy(),
+        pixel_values_videos=None if videos is None else videos.numpy(),
+        video_grid_thw=None if shapes is None else shapes.numpy(),
+        video_shapes=tuple(info.shape for info in inputs.videos),
+    )
 
 
 def conversation(image: np.ndarray, asked: list[Any]) -> list[dict[str, Any]]:

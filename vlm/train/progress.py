@@ -29,8 +29,8 @@ class Meter:
         """Count one row and its losses (scalars)."""
         self._rows += 1
         self._documents += batch.num_examples
-        self._tokens += batch.input_ids.numel()
-        self._patches += batch.pixel_values.shape[0]
+        self._tokens += batch.num_tokens
+        self._patches += batch.num_patches
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value)
         self.last_loss = float(losses["loss"])

@@ -16,6 +16,7 @@ from ...data.packing import RowLimits
 from ...data.shards import OnError
 from ...data.synthetic import GeneratorConfig
 from ...errors import ConfigError
+from ...token_reduction.evs import EVSConfig, EVSRates
 from .values import build
 
 Part = Literal["vision_encoder", "projector", "language_model"]
@@ -88,14 +89,17 @@ class Evaluation:
         shards: a folder of shards, whose first `documents` records are read.
         documents: how many, the same ones every time.
         every: steps between two evaluations.
+        evs_rate: share of the visual tokens of videos that is dropped.
     """
 
     data: GeneratorConfig | None = None
     shards: str = ""
     documents: int = 128
     every: int = 500
+    evs_rate: float = 0.0
 
     def __post_init__(self) -> None:
+        EVSConfig(rate=self.evs_rate)
         if (self.data is None) == (not self.shards):
             raise ConfigError("give data (documents to draw) or shards (a folder to read)")
 
@@ -116,6 +120,8 @@ class Stage:
         decay_fraction: share of the stage, at its end, over which the rate falls to 0.
         rows: size of a packed row; one step takes `rows_per_step` of them.
         questions: the most questions asked of one document in one conversation.
+        evs: rates at which visual tokens of videos are dropped, another one for every row, such
+            as `{rates: [0, 0.5, 0.75, 0.9]}`; `rows` counts the tokens that are left.
         grad_clip: largest norm of the gradient, over all parts.
         expert_bias_rate: step of the expert balancing bias.
         log_every, checkpoint_every: steps.
@@ -133,6 +139,7 @@ class Stage:
     rows: RowLimits = RowLimits()
     rows_per_step: int = 1
     questions: int = 3
+    evs: EVSRates = EVSRates()
     losses: LossWeights = LossWeights()
     grad_clip: float = 1.0
     expert_bias_rate: float = 1e-3

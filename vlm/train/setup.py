@@ -11,13 +11,14 @@ import torch
 
 from ...data.image_transform import ImageConfig, ImageTransform
 from ...data.loader import Loader
-from ...data.packing import Batch, Example, Packer, pack
+from ...data.packing import Batch, Example, Packer
 from ...data.parallel_loader import ParallelLoader
 from ...data.processor import Processor
 from ...data.processor_files import write_processor_files
 from ...data.shards import Record
 from ...data.tokenizer import train_tokenizer
 from ...errors import ConfigError
+from ...token_reduction.evs import EVSRates
 from ...vision_encoder.radio import RadioEncoder
 from ..api import PRETRAINED
 from ..checkpoint import load_config, load_model
@@ -142,7 +143,11 @@ def make_examples(
     """What turns the stage's records into examples."""
     if stage.task == "tower":
         return TowerExamples(ImageTransform(image_config(recipe, config)))
-    processor = Processor.from_folder(make_processor(recipe, config))
+    processor = Processor.from_folder(
+        make_processor(recipe, config),
+        video_token_id=config.video_placeholder_id,
+        frames_per_tubelet=config.frames_per_tubelet,
+    )
     return AnswerExamples(processor, questions=stage.questions, char_targets=stage.losses.char > 0)
 
 
@@ -154,6 +159,7 @@ def make_loader(
         stage_source(recipe, stage, alone=stripe[1] == 1),
         make_examples(recipe, stage, config),
         limits=stage.rows,
+        evs=stage.evs,
         on_error=recipe.data.on_error,
         stripe=stripe,
     )
@@ -180,11 +186,13 @@ def held_out_batches(
     recipe: Recipe, stage: Stage, examples: Callable[[Record], Example | None]
 ) -> list[Batch]:
     """The stage's held-out documents, packed; the same ones in every leg."""
-    packer = Packer(replace(stage.rows, open_rows=1))
+    rate = stage.evaluation.evs_rate if stage.evaluation else 0.0
+    evs = EVSRates(rates=(rate,), floor=stage.evs.floor)
+    packer = Packer(replace(stage.rows, open_rows=1), evs)
     rows = []
     for record in held_out_records(recipe, stage):
         example = examples(record)
         if example is not None and packer.fits_alone(example):
             rows.append(packer.add(None, example))
     rows.append(packer.take())
-    return [pack([example for _, example in row]) for row in rows if row]
+    return [packer.pack(row) for row in rows if row]

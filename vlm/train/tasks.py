@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ...data.packing import IGNORE, Batch
-from ..fusion import fuse
 from ..model import VisionLanguageModel
+from ..pruning import kept_tokens, row_mask, video_masks
 from .char_head import CharHead, CharScores, char_loss
 from .loss import balance_experts, mtp_loss, next_token_loss
 from .precision import Precision
@@ -29,8 +30,19 @@ class Trainee(nn.Module):
 
     def see(self, batch: Batch, precision: Precision) -> Tensor:
         """Tower features `(patches, hidden)` of a batch's pictures; float32 but under autocast."""
+        if not len(batch.pixel_values):
+            return batch.pixel_values.new_zeros(0, self.model.vision_encoder.hidden_size)
         with precision.around_tower():
             features = self.model.vision_encoder(batch.pixel_values, batch.image_grid_hw)
+        return features.float() if precision.tower else features
+
+    def see_videos(self, batch: Batch, precision: Precision) -> Tensor | None:
+        """The same of the tubelets of its videos; None if it has none."""
+        if batch.pixel_values_videos is None or batch.video_grid_thw is None:
+            return None
+        tower = self.model.vision_encoder
+        with precision.around_tower():
+            features = tower.encode_tubelets(batch.pixel_values_videos, batch.video_grid_thw)
         return features.float() if precision.tower else features
 
 
@@ -95,7 +107,7 @@ class AnswersTask:
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         model, weights = self.trainee.model, self.weights
-        features, hidden = self._forward(batch)
+        features, hidden, batch = self._forward(batch)
         total, log_norms = next_token_loss(
             model.language_model, hidden, batch.labels, short_answers=weights.short_answers
         )
@@ -103,6 +115,10 @@ class AnswersTask:
         if weights.z:
             total = total + weights.z * log_norms.square().mean()
         if self.mtp:
+            # The head reads ids: a visual token of a video is to it one of a picture.
+            is_video = batch.next_ids == model.config.video_placeholder_id
+            next_ids = batch.next_ids.masked_fill(is_video, model.config.image_token_id)
+            batch = replace(batch, next_ids=next_ids)
             mtp = mtp_loss(model.language_model, hidden, batch)
             total = total + self.mtp * mtp
             parts["mtp"] = mtp.detach()
@@ -129,7 +145,7 @@ class AnswersTask:
         loss, tokens, right = 0.0, 0, 0
         by_kind: dict[str, list[int]] = {}
         for batch in batches:
-            _, hidden = self._forward(batch)
+            _, hidden, batch = self._forward(batch)
             places = (batch.labels != IGNORE).nonzero().squeeze(1)
             logits, labels = language_model.logits(hidden[places]), batch.labels[places]
             loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
@@ -150,12 +166,26 @@ class AnswersTask:
             **{f"exact {kind}": sum(hit) / len(hit) for kind, hit in sorted(by_kind.items())},
         }
 
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Tower features `(patches, width)` and hidden states `(tokens, hidden)`."""
+    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Batch]:
+        """What a batch becomes.
+
+        Returns:
+            Tower features `(patches, width)` of its pictures, hidden states `(tokens, hidden)`,
+            and the row these are of, without what EVS drops.
+        """
         model = self.trainee.model
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.sees_gradient):
             features = self.trainee.see(batch, self.precision)
-        visual = model.project(features, batch.image_grid_hw)
-        embeds = model.language_model.embed(batch.input_ids)
-        embeds = fuse(embeds, batch.input_ids, visual, model.config.image_token_id)
-        return features, model.language_model(embeds, cu_seqlens=batch.cu_seqlens)
+            of_videos = self.trainee.see_videos(batch, self.precision)
+        images = [model.project(features, batch.image_grid_hw)] if len(features) else []
+        videos: list[Tensor] = []
+        if of_videos is not None and batch.video_grid_thw is not None:
+            videos = model.project_videos(of_videos, batch.video_grid_thw)
+        tokens = [video.flatten(0, 2) for video in videos]
+        if batch.evs:
+            masks = video_masks(videos, batch.evs)
+            placeholder_id = model.config.video_placeholder_id
+            batch = batch.keep(row_mask(batch.input_ids, masks, placeholder_id))
+            tokens = kept_tokens(videos, masks)
+        embeds = model.place(batch.input_ids, images, tokens)
+        return features, model.language_model(embeds, cu_seqlens=batch.cu_seqlens), batch
