@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from ..errors import PromptError
+from ..errors import InputError, PromptError
 from .evs import EVSConfig, EVSPlan
 from .tubelets import Tubelets
 
@@ -53,6 +53,21 @@ def video_tokens(rule: Tubelets, num_frames: int, height: int, width: int) -> in
     """
     tubelets, rows, cols = video_shape(rule, num_frames, height, width)
     return tubelets * rows * cols
+
+
+def most_frames(rule: Tubelets, token_budget: int, height: int, width: int) -> int:
+    """The most frames of `height` x `width` pixels whose visual tokens fit `token_budget`.
+
+    Raises:
+        InputError: not even one frame fits.
+    """
+    tubelet = video_tokens(rule, 1, height, width)
+    if tubelet > token_budget:
+        raise InputError(
+            f"One frame of {width} x {height} pixels takes {tubelet} visual tokens, more than the "
+            f"budget of {token_budget}."
+        )
+    return token_budget // tubelet * rule.frames_per_tubelet
 
 
 def plan_evs(config: EVSConfig, shapes: Sequence[tuple[int, int, int]]) -> tuple[EVSPlan, ...]:

@@ -1,7 +1,6 @@
 """What a file is, by its first bytes; its name decides nothing."""
 
 from ...errors import MediaError
-from ..video import EXAMPLE
 
 _PICTURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -28,13 +27,37 @@ _FOREIGN = (
     (4, b"ftyphei", "a HEIC picture"),
     (4, b"ftypmif", "a HEIC picture"),
     (4, b"ftypavif", "an AVIF picture"),
-    (4, b"ftyp", "a video"),
-    (0, b"\x1aE\xdf\xa3", "a video"),
-    (8, b"AVI ", "a video"),
-    (0, b"RIFF", "a RIFF file (a video or a sound)"),
+    (8, b"WAVE", "a sound"),
+    (0, b"ID3", "a sound"),
 )
 
+# Containers of videos, after all of the above: `ftyp` begins HEIC pictures too.
+_VIDEOS = (
+    *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
+    (0, b"\x1aE\xdf\xa3"),  # Matroska, WebM
+    (8, b"AVI "),
+    (0, b"FLV\x01"),
+    (0, b"OggS"),
+    (0, b"0&\xb2u\x8ef\xcf\x11"),  # ASF, WMV
+    (0, b"\x00\x00\x01\xba"),  # MPEG program stream
+    (0, b"\x00\x00\x01\xb3"),  # MPEG-1 and -2 video
+    (0, b"\x00\x00\x00\x01"),  # H.264 and HEVC without a container
+    (0, b"\x00\x00\x01"),
+    (0, b"YUV4MPEG2"),
+    (0, b"DKIF"),  # IVF
+)
+
+HEAD_BYTES = 4096
 _ACCEPTED = "PNG, JPEG, WebP, TIFF, BMP, GIF and PDF are read"
+
+
+def is_video(head: bytes) -> bool:
+    """Whether the first `HEAD_BYTES` of a file are those of a video."""
+    if any(head.startswith(magic, offset) for offset, magic, _ in _FOREIGN):
+        return False
+    if head[:1] == b"G" and len(head) > 188 and head[188:189] == b"G":  # MPEG transport stream
+        return not head.startswith(b"GIF8")
+    return any(head.startswith(magic, offset) for offset, magic in _VIDEOS)
 
 
 def sniff_format(data: bytes, *, name: str) -> str:
@@ -53,13 +76,13 @@ def sniff_format(data: bytes, *, name: str) -> str:
         return "PDF"
     for offset, magic, what in _FOREIGN:
         if data.startswith(magic, offset):
-            if what == "a video":
-                raise MediaError(
-                    f"{name} is a video, and video files are not decoded yet: give its frames as "
-                    f"{EXAMPLE}; of files, {_ACCEPTED}."
-                )
             raise MediaError(f"{name} is {what}, which is not read; {_ACCEPTED}.")
-    head = data[:4096]
+    head = data[:HEAD_BYTES]
+    if is_video(head):
+        raise MediaError(
+            f"{name} is a video; give it as {{'type': 'video', 'video': ...}}; of pictures and "
+            f"documents, {_ACCEPTED}."
+        )
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<svg", b"<?xml")):
         raise MediaError(f"{name} is XML or SVG text, not a picture; {_ACCEPTED}.")
     if _is_text(head):

@@ -24,7 +24,7 @@ from .page_range import PageChoice, choose_pages
 from .to_rgb import to_rgb
 from .types import MediaLimits, Page, check_pixels, check_total, page_name
 
-_DECODERS: dict[str, type[ImageFile.ImageFile]] = {
+DECODERS: dict[str, type[ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
@@ -54,7 +54,7 @@ def open_picture(
     # Every way a decoder of foreign bytes fails becomes one sentence; Pillow raises OSError,
     # SyntaxError, ValueError, struct.error, EOFError, ... for the same kinds of damage.
     try:
-        image = _DECODERS[kind](io.BytesIO(data))
+        image = DECODERS[kind](io.BytesIO(data))
     except Exception as error:
         raise MediaError(f"The header of {name} ({kind}) is damaged: {_reason(error)}.") from error
     with image:

@@ -49,7 +49,7 @@ def open_media(
     if dpi is not None and not (is_number and dpi > 0):
         raise ConfigError(f"dpi is {dpi!r} but must be a positive number, such as 150.")
     if isinstance(source, str | Path):
-        data, name = _read_file(source, limits), str(source)
+        data, name = read_file(source, limits), str(source)
     elif isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "bytes"
     else:
@@ -83,7 +83,28 @@ def _in_memory(source: object, limits: MediaLimits) -> tuple[Image.Image, str]:
     )
 
 
-def _read_file(source: str | Path, limits: MediaLimits) -> bytes:
+def read_file(source: str | Path, limits: MediaLimits) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        MediaError: as `check_file`, or it is too large.
+    """
+    path = check_file(source)
+    try:
+        size = path.stat().st_size
+        if size > limits.max_bytes:
+            raise _too_long(str(source), size, limits)
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def check_file(source: str | Path) -> Path:
+    """The path of a file that can be opened without waiting.
+
+    Raises:
+        MediaError: it is an address or a folder, is not there, or is no regular file.
+    """
     if isinstance(source, str) and source.startswith(("http://", "https://", "data:")):
         raise MediaError(f"{source[:80]} is an address, not a file; download it and give its path.")
     path = Path(source).expanduser()
@@ -94,15 +115,16 @@ def _read_file(source: str | Path, limits: MediaLimits) -> bytes:
             raise MediaError(f"{source} is a folder; give a file inside it.")
         if not path.is_file():  # a pipe or a device could be read for ever
             raise MediaError(f"{source} is not a regular file, so it is not read.")
-        size = path.stat().st_size
-        if size > limits.max_bytes:
-            raise _too_long(str(source), size, limits)
-        return path.read_bytes()
+        return path
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         if isinstance(error, MediaError):
             raise
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(f"{source!r} cannot be read: {reason}.") from error
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: str | Path, error: OSError | ValueError) -> MediaError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return MediaError(f"{source!r} cannot be read: {reason}.")
 
 
 def _too_long(name: str, size: int, limits: MediaLimits) -> MediaError:

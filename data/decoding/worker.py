@@ -1,0 +1,181 @@
+"""The process that decodes: reads requests from standard input, writes frames to standard output.
+
+A message is two lengths (4 bytes each, big-endian), a JSON header and a payload. Requests:
+
+    {"op": "open", "path": ..., "max_pixels": ...}      -> what the file is, times as float64
+    {"op": "read", "indices": ..., "size": ..., "by": "pyav" | "decord"}
+                                                        -> frames, then what was done
+
+Between them come messages {"alive": true}: a decoder that sends none is stuck.
+"""
+
+import json
+import os
+import struct
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from PIL import Image
+
+from .index import FrameIndex, UnreadableError, build_index
+from .readers import DECORD_CODECS, DECORD_FORMATS, AvReader, DecordReader, video_stream
+
+_HEARTBEAT_S = 0.5
+_READERS = {"pyav": AvReader, "decord": DecordReader}
+
+
+class Worker:
+    """Answers requests about one file at a time."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self._output = output
+        self._last_sent = 0.0
+        self._path = ""
+        self._index: FrameIndex | None = None
+        self._turn = 0
+        self._size = (0, 0)
+
+    def serve(self, requests: BinaryIO) -> None:
+        """Until the input ends."""
+        self._send({"hello": True})
+        while (request := read_message(requests)) is not None:
+            header, _ = request
+            try:
+                if header["op"] == "open":
+                    self._open(header["path"], header["max_pixels"])
+                else:
+                    self._read(header["indices"], header["size"], header["by"])
+            except UnreadableError as error:
+                self._send({"error": str(error)})
+            except FFmpegError as error:
+                self._send({"error": f"cannot be read as a video: {error.strerror}"})
+            except MemoryError:
+                self._send({"error": "needs more memory than there is"})
+
+    def _open(self, path: str, max_pixels: int) -> None:
+        with av.open(path) as container:
+            stream = video_stream(container)
+            codec = stream.codec_context
+            width, height = codec.width, codec.height
+            if width < 1 or height < 1:
+                raise UnreadableError("holds no frame, so there is nothing to see")
+            if width * height > max_pixels:
+                raise UnreadableError(
+                    f"has frames of {width} x {height} pixels, more than the {max_pixels:,} "
+                    "accepted; make it smaller or raise VideoLimits.max_frame_pixels"
+                )
+            formats = container.format.name.split(",")
+            index = build_index(container, stream, alive=self._alive)
+            ratio = float(stream.sample_aspect_ratio or 1) or 1.0
+            name = codec.name
+        self._path, self._index = path, index
+        self._turn = _turn_of(path, index)
+        width = max(1, round(width * ratio))
+        self._size = (width, height) if self._turn % 180 else (height, width)
+        self._send(
+            {
+                "size": self._size,
+                "rotation": self._turn,
+                "codec": name,
+                "index": index.how,
+                "num_keys": len(index.keys),
+                "notes": index.notes,
+                "is_for_decord": index.pts is not None
+                and not self._turn
+                and name in DECORD_CODECS
+                and any(each in DECORD_FORMATS for each in formats),
+            },
+            index.times.astype("<f8").tobytes(),
+        )
+
+    def _read(self, indices: Sequence[int], size: Sequence[int] | None, by: str) -> None:
+        assert self._index is not None
+        height, width = size or self._size
+        threads = min(4, os.cpu_count() or 1)
+        reader = _READERS[by](self._path, self._index, threads=threads, alive=self._alive)
+        found = 0
+        try:
+            for idx, pixels in reader.read(sorted(set(indices))):
+                upright = np.rot90(pixels, self._turn // 90)
+                image = Image.fromarray(np.ascontiguousarray(upright))
+                if image.size != (width, height):
+                    image = image.resize((width, height), Image.Resampling.BICUBIC)
+                found += 1
+                self._send({"frame": idx, "shape": [height, width, 3]}, image.tobytes())
+        finally:
+            reader.close()
+        self._send(
+            {
+                "found": found,
+                "num_decoded": reader.num_decoded,
+                "num_damaged": reader.num_damaged,
+                "peak_bytes": _peak_bytes(),
+            }
+        )
+
+    def _alive(self) -> None:
+        if time.monotonic() - self._last_sent > _HEARTBEAT_S:
+            self._send({"alive": True})
+
+    def _send(self, header: Mapping[str, Any], payload: bytes = b"") -> None:
+        write_message(self._output, header, payload)
+        self._last_sent = time.monotonic()
+
+
+def write_message(stream: BinaryIO, header: Mapping[str, Any], payload: bytes = b"") -> None:
+    """One message, at once."""
+    text = json.dumps(header).encode()
+    stream.write(struct.pack(">II", len(text), len(payload)) + text)
+    stream.write(payload)
+    stream.flush()
+
+
+def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """The next message; None at the end of the stream."""
+    lengths = stream.read(8)
+    if len(lengths) < 8:
+        return None
+    text_len, payload_len = struct.unpack(">II", lengths)
+    text, payload = stream.read(text_len), stream.read(payload_len)
+    if len(text) < text_len or len(payload) < payload_len:
+        return None
+    return json.loads(text), payload
+
+
+def _turn_of(path: str, index: FrameIndex) -> int:
+    """Degrees, counter-clockwise, by which stored frames must be turned to stand upright."""
+    with av.open(path) as container:
+        try:
+            for frame in container.decode(video_stream(container)):
+                return round(frame.rotation / 90) * 90 % 360
+        except FFmpegError:
+            return 0
+    return 0
+
+
+def _peak_bytes() -> int:
+    """The most memory this process ever held; 0 where the system (all but Linux) does not say."""
+    try:
+        # getrusage would count what the parent held when it started this process.
+        with open("/proc/self/status", encoding="ascii") as status:
+            lines = [line.split() for line in status if line.startswith("VmHWM:")]
+    except OSError:
+        return 0
+    return int(lines[0][1]) * 1024 if lines else 0
+
+
+def main() -> None:
+    """Serve; whatever a decoder prints goes nowhere near the messages."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for stream in (sys.stdin, output):
+            msvcrt.setmode(stream.fileno(), os.O_BINARY)
+    Worker(output).serve(sys.stdin.buffer)
