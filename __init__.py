@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .data.frame_choice import FrameChoice
+    from .data.media.clip import VideoReport
     from .errors import (
         BackendError,
         CheckpointError,
@@ -43,6 +45,7 @@ _HOME = {
     "ConfigError": ".errors",
     "DataError": ".errors",
     "EVSConfig": ".token_reduction.evs",
+    "FrameChoice": ".data.frame_choice",
     "FusionError": ".errors",
     "GenerationConfig": ".vlm.sampling",
     "InputError": ".errors",
@@ -55,6 +58,7 @@ _HOME = {
     "ToolCall": ".vlm.tool_calls",
     "Usage": ".vlm.answer",
     "VLM": ".vlm.api",
+    "VideoReport": ".data.media.clip",
     "VideoUsage": ".vlm.answer",
     "load": ".vlm.api",
 }
@@ -67,6 +71,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "EVSConfig",
+    "FrameChoice",
     "FusionError",
     "GenerationConfig",
     "InputError",
@@ -79,6 +84,7 @@ __all__ = [
     "ToolCall",
     "Usage",
     "VLM",
+    "VideoReport",
     "VideoUsage",
     "__version__",
     "load",

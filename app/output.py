@@ -72,6 +72,7 @@ def as_values(answer: "Answer") -> dict[str, Any]:
         "confidence": answer.confidence,
         "warnings": list(answer.warnings),
         "finish_reason": answer.finish_reason,
+        "frames": [dataclasses.asdict(video) for video in answer.frames],
         "usage": dataclasses.asdict(answer.usage),
         "timing": dataclasses.asdict(answer.timing),
     }

@@ -109,6 +109,8 @@ class FrameChoice:
             if len(shown) <= min([len(times), *limits]):
                 return shown
             number = min([number + 1, len(times), *limits])
+        if number == len(times):
+            return list(range(number))
         return _shown_at(np.linspace(times[0], times[-1], number), times)
 
     def pick_in_scenes(

@@ -10,6 +10,7 @@ pictures have dynamic resolution or are cut into tiles.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,20 @@ class Processor:
             )
         return inputs
 
+    @cached_property
+    def sees_videos(self) -> bool:
+        """Whether the model has ids for videos and its chat template a place for one."""
+        if self.video_token_id is None:
+            return False
+        parts = [{"type": "video"}, {"type": "text", "text": "?"}]
+        try:
+            asked = self.template.render(
+                [{"role": "user", "content": parts}], add_generation_prompt=True
+            )
+        except PromptError:
+            return False
+        return VIDEO_TOKEN in asked
+
     def decode(self, ids: Sequence[int] | Tensor, *, skip_special_tokens: bool = True) -> str:
         """Ids to text."""
         ids = ids.tolist() if isinstance(ids, Tensor) else list(ids)
@@ -269,14 +284,14 @@ class Processor:
     ) -> ModelInputs:
         style = self.style
         conversation = check_conversation(messages, guard=self._guard, mark_answers=is_training)
+        if conversation.videos and not self.sees_videos:
+            raise PromptError("This model sees pictures but no videos; ask about single frames.")
         text = self.template.render(
             style.switched(conversation.messages, thinking),
             add_generation_prompt=add_generation_prompt,
             **options,
         )
         opens_thought = add_generation_prompt and style.check_prompt(text, thinking)
-        if conversation.videos and self.video_token_id is None:
-            raise PromptError("This model sees pictures but no videos; ask about single frames.")
         ids, answers = self._text_ids(text, has_videos=bool(conversation.videos))
         images = self.transform(conversation.images) if conversation.images else None
         videos = self.video_transform(conversation.videos) if conversation.videos else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 from ..token_reduction.tubelets import Tubelets
+from .frame_choice import FrameChoice
 from .image_transform import ImageConfig, checked_settings
 from .tile_transform import TileConfig
 from .tokenizer import TOKENIZER_FILES
@@ -102,7 +103,14 @@ def read_video_config(folder: str | Path, *, frames_per_tubelet: int) -> VideoCo
         keeps_aspect = values.get("video_maintain_aspect_ratio", True)
     elif isinstance(images, TileConfig):
         target, keeps_aspect = (images.image_size // images.patch_size) ** 2, False
+    # As the releases are served: Nano V2 VL at 2 frames a second, Omni at 1.
+    fps, most = (2, 128) if isinstance(images, TileConfig) else (1, 512)
     return VideoConfig(
+        frames=FrameChoice(
+            way="uniform",
+            fps=given.get("fps") or fps,
+            max_frames=given.get("max_frames") or given.get("num_frames") or most,
+        ),
         tubelets=Tubelets(
             patch_size=own.get("patch_size") or images.patch_size,
             merge_size=round(1 / (own.get("downsample_ratio") or images.downsample_ratio)),

@@ -4,6 +4,9 @@
     {"type": "video", "frames": [...], "fps": 2}
     {"type": "video", "frames": [...], "fps": 30, "frame_indices": [0, 15, 30, ...]}
 
+A video file is opened before it comes here (`media/video.py`); `size` is then what its frames
+were scaled from.
+
 With `"evs_rate": 0.5`, or `"evs"` and an `EVSConfig`, a video is pruned in its own way.
 
 Frames are pictures of one size. `fps` is that of the video the frames were taken from and
@@ -19,16 +22,21 @@ from ..errors import ConfigError, MediaError, PromptError
 from ..token_reduction.evs import EVSConfig
 
 EXAMPLE = "{'type': 'video', 'frames': [...], 'fps': 2}"
-KEYS = ("type", "frames", "timestamps", "fps", "frame_indices", "evs", "evs_rate")
+KEYS = ("type", "frames", "timestamps", "fps", "frame_indices", "size", "evs", "evs_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """Frames in order, the second each was taken at, and how it is pruned if in its own way."""
+    """Frames in order, the second each was taken at, and how it is pruned if in its own way.
+
+    Attributes:
+        size: (height, width) of the frames before they were scaled, if they were.
+    """
 
     frames: tuple[Any, ...]
     timestamps: tuple[float, ...]
     evs: EVSConfig | None = None
+    size: tuple[int, int] | None = None
 
 
 def video_of_part(part: Mapping[str, Any], where: str) -> Video:
@@ -42,8 +50,8 @@ def video_of_part(part: Mapping[str, Any], where: str) -> Video:
     frames = part.get("frames")
     if frames is None or isinstance(frames, str | bytes) or not hasattr(frames, "__len__"):
         raise MediaError(
-            f"{where} gives a video as something other than frames; video files are not decoded "
-            f"yet: give its frames as pictures, {EXAMPLE}."
+            f"{where} gives a video as something other than frames: give pictures, {EXAMPLE}, or "
+            "a file, {'type': 'video', 'video': path}, to VLM.ask."
         )
     if getattr(frames, "ndim", 4) != 4:
         raise MediaError(
@@ -64,7 +72,7 @@ def video_of_part(part: Mapping[str, Any], where: str) -> Video:
             "each frame."
         )
     own = read_evs(part.get("evs"), part.get("evs_rate"))
-    return Video(frames=frames, timestamps=times, evs=own)
+    return Video(frames=frames, timestamps=times, evs=own, size=part.get("size"))
 
 
 def read_evs(evs: Any, evs_rate: Any) -> EVSConfig | None:

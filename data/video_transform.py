@@ -13,15 +13,22 @@ from torch import Tensor
 from ..errors import MediaError
 from ..token_reduction.budget import video_shape
 from ..token_reduction.tubelets import Tubelets
+from .frame_choice import FrameChoice
 from .patches import CLIP_MEAN, CLIP_STD, PatchCutter, Triple, picture_planes, resize
 from .video import Video
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoConfig:
-    """How the frames of a video are cut and normalised."""
+    """How the frames of a video are cut and normalised.
+
+    Attributes:
+        frames: which are chosen of a video file when nobody says; by default as Nemotron Nano
+            V2 VL is served.
+    """
 
     tubelets: Tubelets = Tubelets()
+    frames: FrameChoice = FrameChoice(way="uniform", fps=2, max_frames=128)
     image_mean: Triple = CLIP_MEAN
     image_std: Triple = CLIP_STD
 
@@ -107,6 +114,7 @@ class VideoTransform:
     def _pack(self, video: Video) -> tuple[Tensor, VideoInfo]:
         rule = self.tubelets
         size: tuple[int, int] | None = None
+        source = (0, 0)
         frames: list[Tensor] = []
         resized = (0, 0)
         for number, frame in enumerate(video.frames, 1):
@@ -114,7 +122,9 @@ class VideoTransform:
             height, width = planes.shape[1:]
             if size is None:
                 size = (height, width)
-                rows, cols = rule.grid(height, width)
+                # Of scaled frames the size they had counts, so that scaling changes no grid.
+                source = video.size or size
+                rows, cols = rule.grid(*source)
                 resized = (rows * rule.patch_size, cols * rule.patch_size)
             elif size != (height, width):
                 raise MediaError(
@@ -124,12 +134,12 @@ class VideoTransform:
             frames.append(self._cut(resize(planes, resized)))
         if size is None:
             raise MediaError("A video without frames has nothing to show.")
-        shape = video_shape(rule, len(frames), *size)
+        shape = video_shape(rule, len(frames), *source)
         frames += [frames[-1]] * (shape[0] * rule.frames_per_tubelet - len(frames))
         together = torch.stack(frames).unflatten(0, (shape[0], rule.frames_per_tubelet))
         patches = together.transpose(1, 2).flatten(2).flatten(0, 1)
         info = VideoInfo(
-            original_size=size,
+            original_size=source,
             resized_size=resized,
             num_frames=len(video.frames),
             shape=shape,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..data.media.clip import VideoReport
 from .tool_calls import ToolCall
 
 FinishReason = Literal["stop", "length", "context", "cancelled"]
@@ -94,6 +95,7 @@ class Answer:
             its end token included; 0 if it chose none. It is not calibrated: compare answers by
             it.
         warnings: a sentence for each thing that makes the answer doubtful, with what to do.
+        frames: of each video which frames were seen, when they are shown, and how they were got.
         finish_reason: "stop" (the model ended, or a stop text or id came), "length"
             (max_tokens), "context" (the model's context is full) or "cancelled".
         token_ids: what was written, the end token included.
@@ -103,6 +105,7 @@ class Answer:
     text: str
     confidence: float
     warnings: tuple[str, ...] = ()
+    frames: tuple[VideoReport, ...] = field(default=(), repr=False)
     usage: Usage = field(repr=False)
     timing: Timing = field(repr=False)
     finish_reason: FinishReason = "stop"

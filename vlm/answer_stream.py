@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
+from ..data.media.clip import VideoReport
 from ..data.video_transform import VideoInfo
 from ..errors import InputError
 from .answer import Answer, ReasoningFinish, Timing, Usage, VideoUsage, confidence_of
@@ -23,6 +24,7 @@ class AnswerStream(Iterator[str]):
         steer: what `generation` shows its tokens to.
         limits: what the model was trained for.
         warnings: what is already known to be doubtful.
+        frames: which frames of each video are seen.
         begin: when the question was asked, by `time.perf_counter`; now its inputs are ready.
     """
 
@@ -33,12 +35,14 @@ class AnswerStream(Iterator[str]):
         steer: ThoughtSteer,
         limits: ModelLimits,
         warnings: Sequence[str],
+        frames: Sequence[VideoReport] = (),
         begin: float,
     ) -> None:
         self._generation = generation
         self._steer = steer
         self._limits = limits
         self._warnings = tuple(warnings)
+        self._frames = tuple(frames)
         self._media_s = time.perf_counter() - begin
         self._answer: Answer | None = None
         self._pieces = self._run()
@@ -112,6 +116,7 @@ class AnswerStream(Iterator[str]):
             reasoning_finish=self._reasoning_finish(),
             tool_calls=tuple(reader.calls),
             warnings=(*self._warnings, *reader.warnings, *self._end_warnings(text, confidence)),
+            frames=self._frames,
             usage=Usage(
                 prompt_tokens=num_prompt,
                 text_tokens=num_prompt - inputs.visual_tokens,

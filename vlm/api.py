@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data.chat import Message
+from ..data.frame_choice import FrameChoice
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
 from ..data.video import read_evs
@@ -193,6 +194,7 @@ class VLM:
         tools: Sequence[Mapping[str, Any]] = (),
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
+        frames: FrameChoice | int | str | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer a question about pages, or about nothing but itself.
@@ -200,7 +202,8 @@ class VLM:
         Args:
             question: what you want to know.
             media: paths, bytes, PIL images or arrays; each page of a PDF or TIFF is a picture.
-                A video is its frames: `{"type": "video", "frames": [...], "fps": 2}`.
+                A video is a file, an animation, a folder of pictures, or its frames:
+                `{"type": "video", "frames": [...], "fps": 2}`.
             pages: which pages of each document, such as "1-3,7" or [1, 2]; None is all.
             dpi: at which PDF pages are drawn; None is 96.
             generation: how the answer is written; None is greedy, at most 256 tokens.
@@ -212,6 +215,8 @@ class VLM:
             evs: which visual tokens of videos are dropped (docs/evs.md); None is what the
                 checkpoint's `video_pruning_rate` says, `EVSConfig()` none.
             evs_rate: the share that is dropped, short for `EVSConfig(rate=...)`.
+            frames: which frames of videos are seen: a `FrameChoice`, how many, or "uniform",
+                "steps" or "scene"; None is what the model's processor says.
             is_cancelled: asked before every token; `threading.Event().is_set`, for example.
 
         Raises:
@@ -232,6 +237,7 @@ class VLM:
             tools=tools,
             evs=evs,
             evs_rate=evs_rate,
+            frames=frames,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -248,6 +254,7 @@ class VLM:
         tools: Sequence[Mapping[str, Any]] = (),
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
+        frames: FrameChoice | int | str | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `ask`, but pieces of text as they are written; at the end, `.answer` is there.
@@ -265,6 +272,7 @@ class VLM:
             tools=tools,
             evs=evs,
             evs_rate=evs_rate,
+            frames=frames,
             is_cancelled=is_cancelled,
         )
 
@@ -281,6 +289,7 @@ class VLM:
         tools: Sequence[Mapping[str, Any]] = (),
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
+        frames: FrameChoice | int | str | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer the last message of a conversation.
@@ -289,12 +298,14 @@ class VLM:
             messages: `{"role": "user", "content": ...}`; a content is a text, or a list of
                 `{"type": "text", "text": ...}` and `{"type": "image", "image": source}`, where
                 source is whatever `ask` takes. An image part may have its own `pages` and `dpi`.
-                A video is `{"type": "video", "frames": pictures, "timestamps": seconds}`, or
-                with `"fps"` instead, and then `"frame_indices"` if they are not all its frames.
+                A video is `{"type": "video", "video": path or bytes}`, or its frames,
+                `{"type": "video", "frames": pictures, "timestamps": seconds}`, or with `"fps"`
+                instead, and then `"frame_indices"` if they are not all its frames.
                 `Answer.as_message()` is the turn of the assistant; the result of a tool that it
                 called is a message of the role "tool".
             pages, dpi, generation, thinking, thinking_budget, low_effort, tools, evs, evs_rate,
-                is_cancelled: as in `ask`. A video may have its own `"evs"` or `"evs_rate"`.
+                frames, is_cancelled: as in `ask`. A video may have its own `"choice"` of frames,
+                `"evs"` or `"evs_rate"`.
 
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.
@@ -310,6 +321,7 @@ class VLM:
             tools=tools,
             evs=evs,
             evs_rate=evs_rate,
+            frames=frames,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -326,6 +338,7 @@ class VLM:
         tools: Sequence[Mapping[str, Any]] = (),
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
+        frames: FrameChoice | int | str | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
@@ -337,6 +350,7 @@ class VLM:
             thinking=Thinking(is_on=thinking, budget=thinking_budget, low_effort=low_effort),
             tools=tools,
             evs=read_evs(evs, evs_rate),
+            frames=FrameChoice.of(frames),
             is_cancelled=is_cancelled,
         )
         return start_answer(
@@ -393,6 +407,7 @@ class VLM:
         dpi: float | None = None,
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
+        frames: FrameChoice | int | str | None = None,
     ) -> Score:
         """The log-probability of an answer you give, token by token; else as `ask`.
 
@@ -401,6 +416,13 @@ class VLM:
         """
         processor = self.processor
         messages = [question_message(prompt, media)]
-        opened = open_pages(self.model, messages, pages=pages, dpi=dpi)
+        opened = open_pages(
+            self.model,
+            processor,
+            messages,
+            pages=pages,
+            dpi=dpi,
+            frames=FrameChoice.of(frames),
+        )
         config = read_evs(evs, evs_rate) or own_evs(self.model)
         return score_answer(self.model, processor, opened.messages, answer, evs=config)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..data.chat import Message
 from ..data.chat_style import ChatStyle
+from ..data.frame_choice import FrameChoice
 from ..data.media.page_range import PageChoice
 from ..data.processor import Processor
 from ..errors import ConfigError, InputError, PromptError
@@ -21,6 +22,7 @@ from .markup import Markup
 from .prompt import Model
 from .reasoning import Thinking, ThoughtSteer
 from .sampling import GenerationConfig
+from .video_parts import VideoOpener, video_warnings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,22 +37,37 @@ class Request:
     tools: Sequence[Mapping[str, Any]]
     is_cancelled: Callable[[], bool]
     evs: EVSConfig | None = None
+    frames: FrameChoice = FrameChoice()
     begin: float = field(default_factory=time.perf_counter)
 
 
 def open_pages(
-    model: Model, messages: Sequence[Message], *, pages: PageChoice, dpi: float | None
+    model: Model,
+    processor: Processor,
+    messages: Sequence[Message],
+    *,
+    pages: PageChoice,
+    dpi: float | None,
+    frames: FrameChoice,
 ) -> OpenedConversation:
-    """The messages with their pages, for a model that can see them.
+    """The messages with their pages and frames, for a model that can see them.
 
     Raises:
         PromptError, MediaError: as `open_conversation`.
         InputError: a picture or a video comes to a model of text.
     """
-    opened = open_conversation(messages, pages=pages, dpi=dpi)
-    if opened.shows and isinstance(model, LanguageModel):
+    if isinstance(model, LanguageModel) and any(map(_shows, messages)):
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-    return opened
+    videos = VideoOpener(processor=processor, choice=frames)
+    return open_conversation(messages, videos=videos, pages=pages, dpi=dpi)
+
+
+def _shows(message: Any) -> bool:
+    """Whether a message holds anything to see."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    parts = content if isinstance(content, Sequence) and not isinstance(content, str) else ()
+    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)]
+    return any(kind in ("image", "media", "video") for kind in kinds)
 
 
 def start_answer(
@@ -73,7 +90,14 @@ def start_answer(
             f"generation is a {type(config).__name__}; give latentvlm.GenerationConfig(...)."
         )
     style = processor.style
-    opened = open_pages(model, request.messages, pages=request.pages, dpi=request.dpi)
+    opened = open_pages(
+        model,
+        processor,
+        request.messages,
+        pages=request.pages,
+        dpi=request.dpi,
+        frames=request.frames,
+    )
     inputs = processor(
         opened.messages,
         thinking=thinking.is_on,
@@ -108,13 +132,19 @@ def start_answer(
     warnings = [
         *page_warnings(limits, opened.pages, inputs.images, dpi=request.dpi),
         *question_warnings(limits, opened.question),
+        *video_warnings(opened.videos),
     ]
     if request.tools and not style.calls:
         warnings.append(
             "The chat template does not say how tools are called, so calls stay in the text."
         )
     return AnswerStream(
-        generation, steer=steer, limits=limits, warnings=warnings, begin=request.begin
+        generation,
+        steer=steer,
+        limits=limits,
+        warnings=warnings,
+        frames=opened.videos,
+        begin=request.begin,
     )
 
 

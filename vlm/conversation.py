@@ -1,6 +1,6 @@
 """Messages whose pictures are files, documents or arrays, to messages whose pictures are pages.
 
-The frames of a video are opened in the same way; a video file is not read.
+Videos are opened by `video_parts.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 
 from ..data.chat import Message
 from ..data.media import Page, open_media
+from ..data.media.clip import VideoReport
 from ..data.media.open import MediaSource
 from ..data.media.page_range import PageChoice
-from ..data.video import video_of_part
 from ..errors import PromptError
+from .video_parts import VideoOpener
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +21,12 @@ class OpenedConversation:
     """Messages for the processor, and their pages in the order of appearance.
 
     Attributes:
-        shows: whether there is anything to see, pages or videos.
+        videos: which frames of each video are seen, in the order of appearance.
     """
 
     messages: list[Message]
     pages: list[Page]
-    shows: bool
+    videos: list[VideoReport]
 
     @property
     def question(self) -> str:
@@ -42,7 +43,8 @@ Medium: TypeAlias = MediaSource | Mapping[str, Any]
 def question_message(question: str, media: Sequence[Medium]) -> Message:
     """A question about pages, as a user message: pages first, then the question.
 
-    A medium that is a mapping is a message part already, such as a video.
+    A medium that is a mapping is a message part already. What the others are is seen when they are
+    opened: a part of type media may turn out to be a picture, a document or a video.
 
     Raises:
         PromptError: the question is empty or no text.
@@ -56,22 +58,26 @@ def question_message(question: str, media: Sequence[Medium]) -> Message:
     if not media:
         return {"role": "user", "content": question}
     shown = [
-        source if isinstance(source, Mapping) else {"type": "image", "image": source}
+        source if isinstance(source, Mapping) else {"type": "media", "media": source}
         for source in media
     ]
     return {"role": "user", "content": [*shown, {"type": "text", "text": question}]}
 
 
 def open_conversation(
-    messages: Sequence[Message], *, pages: PageChoice = None, dpi: float | None = None
+    messages: Sequence[Message],
+    *,
+    videos: VideoOpener,
+    pages: PageChoice = None,
+    dpi: float | None = None,
 ) -> OpenedConversation:
-    """Opens every picture and frame; a document becomes one picture a page.
+    """Opens every picture and video; a document becomes one picture a page.
 
     A part may have its own `pages` and `dpi`, which go before the arguments.
 
     Raises:
-        PromptError: a message is no mapping.
-        MediaError: a picture or a frame cannot be opened, or a video is a file.
+        PromptError: a message is no mapping, or a video comes to a model that sees none.
+        MediaError: a picture or a video cannot be opened.
     """
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
         raise PromptError(
@@ -80,7 +86,7 @@ def open_conversation(
         )
     opened: list[Page] = []
     ready: list[Message] = []
-    has_video = False
+    reports: list[VideoReport] = []
     for idx, message in enumerate(messages):
         if not isinstance(message, Mapping):
             raise PromptError(f"Message {idx} is a {type(message).__name__}, not a mapping.")
@@ -90,9 +96,11 @@ def open_conversation(
             continue
         parts: list[Any] = []
         for part in content:
+            part = _known(part, videos)
             if isinstance(part, Mapping) and part.get("type") == "video":
-                parts.append(_opened_video(part, f"Message {idx}"))
-                has_video = True
+                opened_part, report = videos.open(part, f"Message {idx}")
+                parts.append(opened_part)
+                reports.append(report)
                 continue
             if not _is_picture(part):
                 parts.append(part)
@@ -103,13 +111,16 @@ def open_conversation(
             opened += found
             parts += [{"type": "image", "image": page.image} for page in found]
         ready.append({**message, "content": parts})
-    return OpenedConversation(messages=ready, pages=opened, shows=bool(opened) or has_video)
+    return OpenedConversation(messages=ready, pages=opened, videos=reports)
 
 
-def _opened_video(part: Mapping[str, Any], where: str) -> dict[str, Any]:
-    video = video_of_part(part, where)
-    frames = [open_media(frame, pages=[1])[0].image for frame in video.frames]
-    return {"type": "video", "frames": frames, "timestamps": video.timestamps, "evs": video.evs}
+def _known(part: Any, videos: VideoOpener) -> Any:
+    """A part of type media as what it turns out to be."""
+    if not isinstance(part, Mapping) or part.get("type") != "media":
+        return part
+    rest = {key: value for key, value in part.items() if key not in ("type", "media")}
+    kind = "video" if videos.is_video(part.get("media")) else "image"
+    return {"type": kind, kind: part.get("media"), **(rest if kind == "image" else {})}
 
 
 def _is_picture(part: Any) -> bool:

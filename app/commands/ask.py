@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..evs_options import EVSOptions
+from ..frame_options import FrameOptions
 from ..options import (
     MediaOptions,
     ModelOptions,
@@ -22,19 +23,20 @@ def ask(
         list[str],
         typer.Argument(
             metavar="FILE... QUESTION",
-            help="Pictures and PDFs, then the question; of another model, the question alone.",
+            help="Pictures, PDFs, videos, then the question; of another model, the question alone.",
         ),
     ],
     media: MediaOptions,
     model: ModelOptions,
     sampling: SamplingOptions,
     thinking: ThinkingOptions,
+    frames: FrameOptions,
     evs: EVSOptions,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
 ) -> None:
-    """Ask a question about pictures or PDF pages, or a language model about nothing but itself."""
+    """Ask about pictures, PDF pages or videos, or a language model about nothing but itself."""
     *files, question = words
     if not files and model.model is None:
         raise typer.BadParameter("Say at least one file, then the question.")
@@ -46,6 +48,7 @@ def ask(
         **media.arguments(),
         **thinking.arguments(),
         **evs.arguments(),
+        **frames.arguments(),
     }
     vlm = model.load()
     if json:

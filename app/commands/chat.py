@@ -7,6 +7,7 @@ import typer
 
 from ...errors import LatentVLMError
 from ..evs_options import EVSOptions
+from ..frame_options import FrameOptions
 from ..options import (
     MediaOptions,
     ModelOptions,
@@ -23,16 +24,17 @@ def chat(
     model: ModelOptions,
     sampling: SamplingOptions,
     thinking: ThinkingOptions,
+    frames: FrameOptions,
     evs: EVSOptions,
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE...", help="Pictures and PDFs; another model needs none."),
+        typer.Argument(metavar="FILE...", help="Pictures, PDFs, videos; another model needs none."),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each answer.")
     ] = False,
 ) -> None:
-    """Talk about pictures or PDF pages; an empty line or end of input ends it."""
+    """Talk about pictures, PDF pages or videos; an empty line or end of input ends it."""
     if not files and model.model is None:
         raise typer.BadParameter("Say at least one file.")
     arguments = {
@@ -40,9 +42,10 @@ def chat(
         **media.arguments(),
         **thinking.arguments(),
         **evs.arguments(),
+        **frames.arguments(),
     }
     vlm = model.load()
-    pages: list[dict[str, Any]] = [{"type": "image", "image": file} for file in files or []]
+    pages: list[dict[str, Any]] = [{"type": "media", "media": file} for file in files or []]
     turns: list[dict[str, Any]] = []
     while question := read_question():
         text = {"type": "text", "text": question}

@@ -49,7 +49,7 @@ class Animation:
         Raises:
             MediaError: the file is damaged from the start, or its frames are too large.
         """
-        self.name, self.notes, self.num_decoded = name, [], 0
+        self.name, self.notes, self.fallbacks, self.num_decoded = name, [], [], 0
         self._data, self._kind, self._limits = data, kind, limits
         self._until = time.monotonic() + limits.total_s
         shown_ms: list[float] = []

@@ -23,7 +23,8 @@ class VideoReport:
         scenes: seconds at which scenes begin, if they were looked for.
         backend: "decord", "pyav", "pillow" (animations), "pictures" or "frames" (given as such).
         num_decoded: frames that were decoded to get the chosen ones.
-        notes: a sentence for each thing that was out of the ordinary.
+        notes: a sentence for each thing that a user should know.
+        fallbacks: why each backend before this one did not serve.
     """
 
     source: str
@@ -37,6 +38,7 @@ class VideoReport:
     backend: str
     num_decoded: int
     notes: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,13 +47,15 @@ class FrameSource(Protocol):
         name: what errors call it.
         times: seconds at which its frames are shown, never falling.
         size: of its frames upright, (height, width).
-        notes: a sentence for each thing out of the ordinary.
+        notes: a sentence for each thing a user should know.
+        fallbacks: why a backend did not serve.
     """
 
     name: str
     times: np.ndarray
     size: Size
     notes: list[str]
+    fallbacks: list[str]
 
     def read(self, indices: Sequence[int], size: Size) -> Iterable[tuple[int, np.ndarray]]:
         """`(index, frame)` of those that can be decoded, rising, scaled to `size`."""
@@ -125,6 +127,7 @@ def clip_of(source: FrameSource, needs: FrameNeeds, limits: VideoLimits) -> Clip
             backend=source.backend,
             num_decoded=source.num_decoded,
             notes=tuple(f"Of {name}: {note}." for note in source.notes),
+            fallbacks=tuple(source.fallbacks),
         ),
         decoder_peak_bytes=source.peak_bytes,
     )

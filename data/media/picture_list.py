@@ -41,7 +41,7 @@ class PictureList:
         Raises:
             MediaError: there is no picture, the first cannot be opened, or the times fall.
         """
-        self.name, self.notes, self.num_decoded = name, [], 0
+        self.name, self.notes, self.fallbacks, self.num_decoded = name, [], [], 0
         self._pictures, self._limits = pictures, limits
         self.times = np.asarray(times, dtype=np.float64)
         image = open_media(pictures[0], pages=[1], limits=limits)[0].image

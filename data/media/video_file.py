@@ -27,7 +27,7 @@ class VideoFile:
         Raises:
             MediaError: it is no video, is too large, or cannot be read in time.
         """
-        self.name, self.notes = name, []
+        self.name, self.notes, self.fallbacks = name, [], []
         self._path, self._limits = path, limits
         self._until = time.monotonic() + limits.total_s
         self._backends = ["pyav"]
@@ -87,7 +87,7 @@ class VideoFile:
             if is_last:
                 raise MediaError(f"{self.name} {why}.")
             self._backends.pop(0)
-            self.notes.append(f"{why}, so PyAV decoded it")
+            self.fallbacks.append(why)
 
     def _collect(
         self,

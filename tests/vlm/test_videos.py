@@ -238,16 +238,18 @@ def test_several_prompts_at_once_and_a_given_answer(vlm: VLM, model: VisionLangu
 
 
 def test_the_model_in_the_package_was_not_trained_on_videos():
-    with pytest.raises(PromptError, match="no part of type video"):
+    with pytest.raises(PromptError, match="sees pictures but no videos"):
         latentvlm.load(device="cpu").ask("What is it?", video(1, 32, 32))
 
 
 def test_what_is_refused(vlm: VLM, model: VisionLanguageModel, tmp_path: Path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"\0\0\0\x20ftypisom")
-    for media in [path, {"type": "video", "video": path}, {"type": "video", "frames": str(path)}]:
-        with pytest.raises(MediaError, match="not decoded yet"):
+    for media in [path, {"type": "video", "video": path}]:
+        with pytest.raises(MediaError, match="cannot be read as a video"):
             vlm.ask("What is it?", media)
+    with pytest.raises(MediaError, match="something other than frames"):
+        vlm.ask("What is it?", {"type": "video", "frames": str(path)})
     inputs = vlm.processor(ask(video(2, 32, 32)))
     pixels, grid = inputs.pixel_values_videos, inputs.video_grid_thw
     assert pixels is not None and grid is not None
