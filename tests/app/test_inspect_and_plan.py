@@ -1,9 +1,12 @@
 """`latentvlm inspect` and `latentvlm plan` as a person meets them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from latentvlm.app.cli import main
 from latentvlm.app.units import count, read_length, size
@@ -50,6 +53,30 @@ def test_a_plan_says_whether_it_fits_and_compares(capsys: pytest.CaptureFixture)
     assert values["decode"]["tokens_per_s"] > 0
 
 
+def test_keys_and_values_are_as_small_as_the_release_has_scales_for(
+    capsys: pytest.CaptureFixture, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "scaled"))
+    scales = {f"language_model.backbone.layers.1.mixer.{n}_proj.{n}_scale" for n in "kv"}
+    save_file({name: torch.ones(()) for name in scales}, folder / "mtp.safetensors")
+    plain, scaled, asked = (
+        json.loads(told(capsys, "plan", *given, "--json")[1])
+        for given in ([tiny_folder], [folder], [folder, "--kv-dtype", "bf16"])
+    )
+    assert (plain["kv_dtype"], scaled["kv_dtype"]) == ("bfloat16", "fp8")
+    assert plain["memory"]["kv"] == asked["memory"]["kv"] == 2 * scaled["memory"]["kv"] > 0
+
+
+def test_pictures_are_planned(capsys: pytest.CaptureFixture, tiny_folder: Path) -> None:
+    _, out, _ = told(capsys, "plan", tiny_folder)
+    assert "--images and --frames" in out and "encode" not in out
+    asked = ["plan", tiny_folder, "--images", 2, "--image-size", "256x256"]
+    _, out, _ = told(capsys, *asked)
+    assert "pictures    128 of the tokens of a sequence, from 512 patches" in out
+    values = json.loads(told(capsys, *asked, "--json", "--frames", 4)[1])
+    assert values["vision"]["tokens"] > 128 and values["encode"]["tokens_per_s"] > 0
+
+
 def test_the_other_mixture_of_a_model_that_sees_sees_too(capsys: pytest.CaptureFixture) -> None:
     given, other = [], []
     for name in ("nemotron-3-nano-omni-30b-a3b", "nemotron-3-nano-30b-a3b"):
@@ -76,6 +103,10 @@ def test_experts_on_one_gpu_send_nothing(capsys: pytest.CaptureFixture) -> None:
     (["plan", "tiny", "--context", "long"], "--context is 'long'"),
     (["plan", "tiny", "--batch", "0"], "batch is 0"),
     (["plan", "tiny", "--weights", "fp3"], "weights is 'fp3'"),
+    (["plan", "jamba-v0.1", "--images", "1"], "jamba-v0.1 reads text only"),
+    (["plan", "tiny", "--images", "1", "--image-size", "big"], "--image-size is 'big'"),
+    (["plan", "tiny", "--revision", "main"], "so it has no revision 'main'"),
+    (["inspect", "{empty}", "--revision", "main"], "is a folder, which has no revision"),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence(
     capsys: pytest.CaptureFixture, tmp_path: Path, arguments: list[str], sentence: str

@@ -61,6 +61,12 @@ class MoeCosts:
         return 1 - (1 - self.per_token / self.experts) ** tokens
 
 
+def sent_bytes(bits: float) -> float:
+    """Of an element: sent in the weights' format, combined in BF16."""
+    sent = 0.5 if bits < 6 else 1.0 if bits < 12 else 2.0
+    return sent + 2.0
+
+
 def gemm_intensity(tokens: float, width: int, inner: int) -> float:
     """Operations for each element moved of one expert's product: 2tdm / (dm + t(d + m))."""
     product = width * inner

@@ -11,9 +11,10 @@ from math import ceil
 from ..config import LanguageConfig
 from . import parameters as parts
 from .cache_sizes import CacheSizes
-from .moe_costs import MoeCosts
+from .moe_costs import MoeCosts, sent_bytes
 from .parameters import Parameters
 from .request import Request
+from .vision_work import VisionWork
 
 # Per element of a scan's state: decay, outer product of B and x, sum, product with C, sum.
 STATE_FLOPS = 5
@@ -21,7 +22,9 @@ STATE_FLOPS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """Prefill of a batch or one step of decoding it, on each GPU.
+    """Encoding the pictures of a batch, reading its prompts or one step of decoding it.
+
+    All is of one GPU: that with the most experts, where they do not divide evenly.
 
     Attributes:
         tokens: read or written by all GPUs together.
@@ -66,12 +69,6 @@ class Phase:
         }
 
 
-def sent_bytes(bits: float) -> float:
-    """Of an element: sent in the weights' format, combined in BF16."""
-    sent = 0.5 if bits < 6 else 1.0 if bits < 12 else 2.0
-    return sent + 2.0
-
-
 @dataclass(frozen=True)
 class Work:
     """What a phase has to do; everything is of one GPU."""
@@ -85,9 +82,39 @@ class Work:
     request: Request
 
     @property
-    def kv_split(self) -> int:
-        """GPUs between which keys and values are split; there is no half of a head."""
-        return min(self.request.gpus, self.config.num_key_value_heads)
+    def kv_share(self) -> float:
+        """Of the keys and values, on the GPU with the most heads; there is no half of one."""
+        heads = self.config.num_key_value_heads
+        return ceil(heads / self.request.gpus) / heads
+
+    @property
+    def expert_share(self) -> float:
+        """Of the experts of a layer, on the GPU with the most; there is no half of one."""
+        if self.moe is None:
+            return 1 / self.request.gpus
+        return ceil(self.moe.experts / self.request.gpus) / self.moe.experts
+
+    def share(self, name: str) -> float:
+        """Of the weights of a class, on the fullest GPU."""
+        return self.expert_share if name == parts.ROUTED else 1 / self.request.gpus
+
+    def encode(self, vision: VisionWork) -> Phase:
+        """The pictures of each prompt, one prompt after the other."""
+        gpu, gpus, batch = self.request.gpu, self.request.gpus, self.request.batch
+        held = sum(self.held.get(name, 0.0) for name in (parts.VISION, parts.PROJECTOR))
+        flops, memory = batch * vision.flops / gpus, batch * held / gpus
+        # as in the language model, the sums of attention and MLP in every layer
+        sums = 2 * vision.layers * 2 * batch * vision.rows * vision.width * 2
+        exchanged = sums * (gpus - 1) / gpus
+        return Phase(
+            tokens=batch * vision.tokens,
+            flops=flops,
+            memory_bytes=memory,
+            exchanged_bytes=exchanged,
+            compute_s=flops / gpu.peak(self.bits.get(parts.VISION, 16)),
+            memory_s=memory / gpu.bandwidth,
+            exchange_s=exchanged / gpu.link,
+        )
 
     def prefill(self, tokens: int, chunk: int) -> Phase:
         context, batch = self.request.context, self.request.batch
@@ -117,7 +144,7 @@ class Work:
         )
 
     def _weights_read(self, tokens: int) -> float:
-        """Bytes of the weights that a step of so many tokens meets, on all GPUs."""
+        """Bytes of the weights that a step of so many tokens meets, on the fullest GPU."""
         aside = {parts.VISION, parts.PROJECTOR}
         if not self.parameters.tied:
             aside.add(parts.EMBEDDINGS)
@@ -125,8 +152,8 @@ class Work:
         for name, size in self.held.items():
             if name in aside:
                 continue
-            share = self.moe.touched(tokens) if name == parts.ROUTED and self.moe else 1.0
-            read += size * share
+            touched = self.moe.touched(tokens) if name == parts.ROUTED and self.moe else 1.0
+            read += size * touched * self.share(name)
         return read
 
     def _phase(
@@ -142,14 +169,14 @@ class Work:
                 self.parameters.idle if name == parts.ROUTED else 0
             )
             is_head = name == (parts.EMBEDDINGS if self.parameters.tied else parts.HEAD)
-            here = 2 * active * (heads if is_head else tokens) / gpus
+            here = 2 * active * (heads if is_head else tokens) * self.share(name)
             flops += here
             compute_s += here / gpu.peak(self.bits[name])
         pattern = self.config.hybrid_override_pattern
         width = self.config.num_attention_heads * self.config.head_dim
         mixing = 4 * width * pattern.count("*") * attended / gpus
         mixing += STATE_FLOPS * self.caches.ssm / self.request.ssm_bytes * tokens / gpus
-        memory = (weights + states) / gpus + kv / self.kv_split
+        memory = weights + states / gpus + kv * self.kv_share
         exchanged = self._exchanged(tokens)
         return Phase(
             tokens=tokens,

@@ -1,20 +1,25 @@
 """Whether a model fits on given GPUs, how fast it could be there, and what holds it back.
 
-Speeds are those of a roofline, so bounds from above. Experts are spread over the GPUs whole,
-the rest is split evenly, keys and values by their heads at most.
+Speeds are those of a roofline, so bounds from above. Experts are spread over the GPUs whole, so
+one GPU may hold more of them than another: everything is said of the fullest. The rest is split
+evenly, keys and values by whole heads.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 
+from ...errors import InputError
 from ..config import LanguageConfig
 from . import parameters as parts
 from .cache_sizes import cache_sizes
+from .expert_costs import ExpertCosts
 from .gpus import GIB
-from .moe_costs import MoeCosts, tokens_to_be_compute_bound
+from .moe_costs import MoeCosts
 from .parameters import Parameters
-from .phases import Phase, Work, sent_bytes
+from .phases import Phase, Work
 from .request import SCHEMES, Request
+from .vision_work import VisionWork
 
 USABLE = 0.95  # of a GPU's memory; the rest is the runtime's
 CHUNK = 8192  # tokens of a prompt that are read at once
@@ -22,13 +27,14 @@ CHUNK = 8192  # tokens of a prompt that are read at once
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Bytes on each GPU, and both phases.
+    """Bytes on the fullest GPU, and the phases.
 
     Attributes:
-        weights, kv, ssm, conv, activations: bytes on each GPU.
-        all_to_all: bytes each GPU sends and takes in one MoE layer of a decoding step; a single
-            one sends none.
-        compute_bound_batch: tokens in a step from which experts are bound by compute, if ever.
+        weights, kv, ssm, conv, activations: bytes on the fullest GPU.
+        crossover: tokens whose keys and values take as much as the states; infinite without
+            attention.
+        encode: of the pictures, if there are any; vision: what they are.
+        experts: what routing costs, of a model with experts.
     """
 
     request: Request
@@ -37,11 +43,12 @@ class Plan:
     ssm: float
     conv: float
     activations: float
+    crossover: float
     prefill: Phase
     decode: Phase
-    dispatched_elements: int
-    all_to_all: float
-    compute_bound_batch: float | None
+    encode: Phase | None = None
+    vision: VisionWork | None = None
+    experts: ExpertCosts | None = None
 
     @property
     def total(self) -> float:
@@ -76,15 +83,17 @@ class Plan:
             "fits": self.fits,
             "largest_batch": self.largest_batch,
             "bottleneck": self.bottleneck,
+            "states_outweigh_keys_up_to": self.crossover if isfinite(self.crossover) else None,
+            "vision": self.vision
+            and {
+                "patches": self.vision.patches,
+                "tokens": self.vision.tokens,
+                "flops": self.vision.flops,
+            },
+            "encode": self.encode and self.encode.as_values(),
             "prefill": self.prefill.as_values(),
             "decode": self.decode.as_values(),
-            "moe": {
-                "dispatched_elements_per_token": self.dispatched_elements,
-                "all_to_all_bytes_per_layer": self.all_to_all,
-                "tokens_to_be_compute_bound": self.compute_bound_batch,
-            }
-            if self.dispatched_elements
-            else None,
+            "moe": self.experts and self.experts.as_values(),
         }
 
 
@@ -101,12 +110,22 @@ def make_plan(
     request: Request,
     *,
     bits: Mapping[str, float] | None = None,
+    vision: VisionWork | None = None,
 ) -> Plan:
     """Plan serving a model of that configuration and those parameters.
 
     Args:
         bits: of each class of weights, if not as stored or as the request says.
+        vision: the pictures of each prompt; their tokens are part of the context.
+
+    Raises:
+        InputError: the pictures take more tokens than the context has.
     """
+    if vision is not None and vision.tokens > request.context:
+        raise InputError(
+            f"The pictures of a prompt take {vision.tokens} tokens, more than its context of "
+            f"{request.context}; give a longer --context or fewer or smaller pictures."
+        )
     bits = {**weight_bits(parameters, request.weights), **(bits or {})}
     held = {
         name: each.parameters * bits[name] / 8
@@ -115,29 +134,26 @@ def make_plan(
     }
     caches = cache_sizes(config, kv_bytes=request.kv_bytes, ssm_bytes=request.ssm_bytes)
     moe = MoeCosts.of(config)
-    routed_bits = bits.get(parts.ROUTED, 16)
-    gpu, gpus, batch = request.gpu, request.gpus, request.batch
+    gpus, batch = request.gpus, request.batch
     work = Work(config, parameters, bits, held, caches, moe, request)
     prompt = batch * request.context
     chunk = min(CHUNK, prompt)
-    ridge = gpu.peak(routed_bits) / gpu.bandwidth
-    needed = tokens_to_be_compute_bound(moe.width, moe.inner, ridge) if moe else float("inf")
+    activations = _activations(config, chunk, batch, gpus)
+    if vision is not None:  # the tower is done before the prompt is read
+        activations = max(activations, vision.activation_bytes / gpus)
     return Plan(
         request=request,
-        weights=sum(held.values()) / gpus,
-        kv=batch * request.context * caches.kv_per_token / work.kv_split,
+        weights=sum(size * work.share(name) for name, size in held.items()),
+        kv=batch * request.context * caches.kv_per_token * work.kv_share,
         ssm=batch * caches.ssm / gpus,
         conv=batch * caches.conv / gpus,
-        activations=_activations(config, chunk, batch, gpus),
+        activations=activations,
+        crossover=caches.crossover,
         prefill=work.prefill(prompt, chunk),
         decode=work.decode(),
-        dispatched_elements=moe.dispatched_elements if moe else 0,
-        all_to_all=moe.all_to_all_bytes(batch, gpus, sent_bytes(routed_bits))
-        if moe and gpus > 1
-        else 0.0,
-        compute_bound_batch=needed * moe.experts / moe.per_token
-        if moe and needed != float("inf")
-        else None,
+        encode=None if vision is None else work.encode(vision),
+        vision=vision,
+        experts=moe and ExpertCosts.of(moe, request, bits.get(parts.ROUTED, 16)),
     )
 
 

@@ -16,7 +16,7 @@ from latentvlm.vlm.census.moe_costs import (
     gemm_intensity,
     tokens_to_be_compute_bound,
 )
-from latentvlm.vlm.census.parameters import ROUTED
+from latentvlm.vlm.census.parameters import MTP, ROUTED
 from latentvlm.vlm.census.plan import Plan, make_plan
 from latentvlm.vlm.census.request import Request
 from latentvlm.vlm.config import LanguageConfig
@@ -159,8 +159,50 @@ def test_gpus_exchange_and_hold_no_half_of_a_key_head() -> None:
     assert one.decode.exchanged_bytes == 0 < four.decode.exchanged_bytes
     assert four.kv == one.kv / 2  # two heads
     assert four.ssm == one.ssm / 4
-    assert four.all_to_all == one.dispatched_elements / 4 * 4
-    assert one.all_to_all == 0
+    assert one.experts is not None and four.experts is not None
+    assert four.experts.all_to_all == one.experts.dispatched_elements / 4 * 4
+    assert one.experts.all_to_all == 0
+
+
+@pytest.mark.parametrize(("gpus", "most"), [(3, 171), (8, 64), (5, 103), (600, 1)])
+def test_an_expert_is_on_one_gpu_whole(gpus: int, most: int) -> None:
+    # 512 experts a layer: a third of them is 170 and two thirds of one
+    plan = planned("nemotron-3-super-120b-a12b-nvfp4", gpus=gpus)
+    found = counted("nemotron-3-super-120b-a12b-nvfp4").by_class
+    routed = found[ROUTED].num_bytes
+    rest = sum(each.num_bytes for name, each in found.items() if name not in (ROUTED, MTP))
+    assert plan.experts is not None and plan.experts.most_on_a_gpu == most
+    assert plan.weights == pytest.approx(rest / gpus + routed * most / 512)
+    # 8192 tokens wake every expert: the fullest GPU reads all of its own
+    many = planned("nemotron-3-super-120b-a12b-nvfp4", gpus=gpus, batch=8192, context=1)
+    assert many.decode.memory_bytes > routed * most / 512
+
+
+def test_a_key_head_is_on_one_gpu_whole() -> None:
+    one, three = (planned("jamba-v0.1", gpus=gpus) for gpus in (1, 3))
+    assert three.kv == one.kv * 3 / 8  # the fullest has three of the eight
+
+
+def test_what_a_step_of_decoding_gives_an_expert() -> None:
+    few, many = (planned("nemotron-3-super-120b-a12b", batch=batch) for batch in (1, 4096))
+    assert few.experts is not None and many.experts is not None
+    # one token: two operations for each weight, and its own two vectors moved beside
+    product = 1024 * 2688
+    assert few.experts.intensity == pytest.approx(2 * product / (product + 1024 + 2688))
+    tokens = 4096 * 22 / 512
+    wanted = 2 * tokens * product / (product + tokens * (1024 + 2688))
+    assert many.experts.intensity == pytest.approx(wanted)
+    gpu = find_gpu("h200")
+    assert many.experts.ridge == pytest.approx(gpu.bf16 / gpu.bandwidth)
+    # BF16 there and BF16 back over NVLink, against one product of the expert
+    assert many.experts.sending_to_computing == pytest.approx(
+        (4 / gpu.link) / (2 * 2688 / gpu.bf16)
+    )
+
+
+def test_states_outweigh_keys_up_to_the_crossover() -> None:
+    values = planned("nemotron-3-nano-30b-a3b", kv_bytes=1).as_values()
+    assert values["states_outweigh_keys_up_to"] == pytest.approx(15_700, rel=5e-3)
 
 
 def test_a_gpu_is_found_in_capitals_too() -> None:
