@@ -1,4 +1,4 @@
-"""Options that say which visual tokens of videos are dropped."""
+"""Options that say how many visual tokens pages and videos may take."""
 
 import dataclasses
 from typing import Annotated, Any
@@ -8,14 +8,14 @@ import typer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EVSOptions:
-    """How much of a video is read; see docs/evs.md."""
+    """How much of pages and videos is read; see docs/documents.md and docs/evs.md."""
 
     evs_rate: Annotated[
         float | None,
         typer.Option(help="Share of a video's tokens to drop, 0 to below 1 (as the model says)."),
     ] = None
     token_budget: Annotated[
-        int | None, typer.Option(help="Most visual tokens of all videos together.")
+        int | None, typer.Option(help="Most visual tokens of all pages and videos together.")
     ] = None
     evs_threshold: Annotated[
         float | None,
@@ -28,15 +28,18 @@ class EVSOptions:
 
     def arguments(self) -> dict[str, Any]:
         """What was given, as keyword arguments of `VLM.ask`."""
+        budget = {"token_budget": self.token_budget}
         given = {
-            "rate": self.evs_rate,
-            "token_budget": self.token_budget,
-            "threshold": self.evs_threshold,
-            "floor": self.evs_floor,
+            name: value
+            for name, value in (
+                ("rate", self.evs_rate),
+                ("threshold", self.evs_threshold),
+                ("floor", self.evs_floor),
+            )
+            if value is not None
         }
-        given = {name: value for name, value in given.items() if value is not None}
         if not given:
-            return {}
+            return budget
         from ..token_reduction.evs import EVSConfig
 
-        return {"evs": EVSConfig(**given)}
+        return {"evs": EVSConfig(**given), **budget}  # type: ignore[arg-type]  # by name

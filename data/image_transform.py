@@ -70,13 +70,15 @@ class ImageInfo:
     """What became of one picture. Sizes are pixels, `(height, width)`.
 
     `resized_size` and `grid` are of all its tiles together where it was cut into tiles; a
-    thumbnail is counted in `visual_tokens` only.
+    thumbnail is counted in `visual_tokens` only. `visual_tokens_before` is what it would take
+    without a budget for all pages.
     """
 
     original_size: tuple[int, int]
     resized_size: tuple[int, int]
     grid: tuple[int, int]
     visual_tokens: int
+    visual_tokens_before: int
 
     @property
     def scale(self) -> float:
@@ -116,19 +118,30 @@ class ImageTransform:
             rescale_factor=config.rescale_factor,
         )
 
-    def __call__(self, images: Sequence[Picture]) -> PackedImages:
+    @property
+    def rule(self) -> DynamicResolution:
+        """What gives each picture its grid."""
+        return self.resolution
+
+    def __call__(
+        self, images: Sequence[Picture], rule: DynamicResolution | None = None
+    ) -> PackedImages:
         """Transform the pictures of one prompt: PIL images or uint8 arrays (h, w, 3) or (h, w).
+
+        Args:
+            rule: gives grids instead of `self.rule`, under a budget for example.
 
         Raises:
             MediaError: an array of another form, or a picture without pixels.
         """
         if not images:
             raise MediaError("There is no picture to transform.")
+        rule = rule or self.rule
         rows, infos = [], []
         for image in images:
             planes = picture_planes(image)
             height, width = planes.shape[1:]
-            grid = self.resolution.grid(height, width, len(images))
+            grid = rule.grid(height, width, len(images))
             resized = (grid[0] * self.config.patch_size, grid[1] * self.config.patch_size)
             rows.append(self._cut(resize(planes, resized)))
             infos.append(
@@ -136,7 +149,8 @@ class ImageTransform:
                     original_size=(height, width),
                     resized_size=resized,
                     grid=grid,
-                    visual_tokens=image_tokens(self.resolution, height, width, len(images)),
+                    visual_tokens=image_tokens(rule, height, width, len(images)),
+                    visual_tokens_before=image_tokens(self.rule, height, width, len(images)),
                 )
             )
         return PackedImages(

@@ -31,6 +31,18 @@ def picture_planes(image: Picture) -> Tensor:
     return pixels.to(torch.float32, memory_format=torch.contiguous_format)
 
 
+def picture_size(image: Picture) -> tuple[int, int]:
+    """Height and width in pixels.
+
+    Raises:
+        MediaError: an array of another form, or a picture without pixels.
+    """
+    if isinstance(image, Image.Image):
+        return image.height, image.width
+    height, width = _pixels(image).shape[:2]
+    return int(height), int(width)
+
+
 def resize(planes_CHW: Tensor, size: tuple[int, int]) -> Tensor:
     """Planes (..., h, w) of another size `(height, width)`; the same if they have it."""
     if planes_CHW.shape[-2:] == size:

@@ -25,6 +25,7 @@ from .chat import ChatTemplate, Message, check_conversation
 from .chat_style import ChatStyle
 from .guard import Guard, split_marks
 from .image_transform import ImageConfig, ImageInfo, ImageTransform
+from .page_budget import fit_pages, native_tokens, split_budget
 from .placeholders import (
     IMAGE_END,
     IMAGE_START,
@@ -195,9 +196,13 @@ class Processor:
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
         evs: EVSConfig | None = None,
+        token_budget: int | None = None,
+        answer_room: int = 0,
         **options: Any,
     ) -> ModelInputs:
         """A conversation to model inputs.
+
+        Pages that would not fit the context are made smaller, all to one ceiling.
 
         Args:
             messages: the conversation.
@@ -206,6 +211,8 @@ class Processor:
             low_effort: ask for a short thought.
             tools: what the model may call, each as its JSON description.
             evs: which visual tokens of videos are dropped; a video's own goes before it.
+            token_budget: the most visual tokens of all pages and videos together.
+            answer_room: tokens of the context that pages should leave free.
             options: go to the chat template as they are.
 
         Raises:
@@ -222,6 +229,8 @@ class Processor:
             options={**options, **asked},
             thinking=thinking,
             evs=evs,
+            token_budget=token_budget,
+            answer_room=answer_room,
         )
 
     def encode_conversation(
@@ -281,6 +290,8 @@ class Processor:
         options: Mapping[str, Any],
         thinking: bool | None = None,
         evs: EVSConfig | None = None,
+        token_budget: int | None = None,
+        answer_room: int = 0,
     ) -> ModelInputs:
         style = self.style
         conversation = check_conversation(messages, guard=self._guard, mark_answers=is_training)
@@ -293,16 +304,29 @@ class Processor:
         )
         opens_thought = add_generation_prompt and style.check_prompt(text, thinking)
         ids, answers = self._text_ids(text, has_videos=bool(conversation.videos))
-        images = self.transform(conversation.images) if conversation.images else None
         videos = self.video_transform(conversation.videos) if conversation.videos else None
+        video_runs = [
+            self._video_run(info, video.timestamps)
+            for info, video in zip(videos.infos if videos else (), conversation.videos, strict=True)
+        ]
+        shapes = [info.shape for info in (videos.infos if videos else ())]
+        budget, evs = split_budget(
+            token_budget,
+            evs,
+            native_tokens(self.transform, conversation.images),
+            sum(t * h * w for t, h, w in shapes),
+        )
+        plans = plan_videos(shapes, [video.evs or evs for video in conversation.videos])
+        dropped = dropped_tokens(plans)
+        room = None
+        if self.context_length is not None and not is_training:
+            others = len(ids) + len(conversation.images) + sum(map(len, video_runs)) - dropped
+            room = self.context_length - answer_room - others
+        images = fit_pages(self.transform, conversation.images, budget=budget, room=room)
         learnt = self._learnt(ids, answers) if is_training else [False] * len(ids)
         image_runs = [
             image_run(self._ids_of_images(), info.visual_tokens)
             for info in (images.infos if images else ())
-        ]
-        video_runs = [
-            self._video_run(info, video.timestamps)
-            for info, video in zip(videos.infos if videos else (), conversation.videos, strict=True)
         ]
         image_place = self.tokenizer.token_to_id(IMAGE_TOKEN)
         ids, learnt = widen(
@@ -315,11 +339,8 @@ class Processor:
         )
         infos = [*(images.infos if images else ()), *(videos.infos if videos else ())]
         visual_tokens = sum(info.visual_tokens for info in infos)
-        plans = plan_videos(
-            [info.shape for info in (videos.infos if videos else ())],
-            [video.evs or evs for video in conversation.videos],
-        )
-        dropped = dropped_tokens(plans)
+        pages = images.infos if images else ()
+        spared = sum(page.visual_tokens_before - page.visual_tokens for page in pages)
         num_tokens, visual = len(ids) - dropped, visual_tokens - dropped
         if self.context_length is not None and num_tokens > self.context_length:
             raise PromptError(
@@ -338,7 +359,7 @@ class Processor:
             video_grid_thw=videos.grid_thw if videos else None,
             evs=plans,
             visual_tokens=visual_tokens,
-            visual_tokens_before=visual_tokens,
+            visual_tokens_before=visual_tokens + spared,
             images=images.infos if images else (),
             videos=videos.infos if videos else (),
             opens_thought=opens_thought,

@@ -81,30 +81,40 @@ class TileTransform:
             rescale_factor=config.rescale_factor,
         )
 
-    def __call__(self, images: Sequence[Picture]) -> PackedImages:
+    @property
+    def rule(self) -> Tiling:
+        """What gives each picture its tiles."""
+        return self.tiling
+
+    def __call__(self, images: Sequence[Picture], rule: Tiling | None = None) -> PackedImages:
         """Transform the pictures of one prompt: PIL images or uint8 arrays (h, w, 3) or (h, w).
+
+        Args:
+            rule: gives tiles instead of `self.rule`, under a budget for example.
 
         Raises:
             MediaError: an array of another form, or a picture without pixels.
         """
         if not images:
             raise MediaError("There is no picture to transform.")
+        rule = rule or self.rule
         tiles: list[Tensor] = []
         grids: list[tuple[int, int]] = []
         infos = []
         for image in images:
             planes = picture_planes(image)
             height, width = planes.shape[1:]
-            rows, cols = self.tiling.tiles(height, width)
+            rows, cols = rule.tiles(height, width)
             tiles += [self._cut(tile) for tile in self._tiles(planes, rows, cols)]
-            grids += self.tiling.grids(height, width)
-            side = self.tiling.tile_grid[0]
+            grids += rule.grids(height, width)
+            side = rule.tile_grid[0]
             infos.append(
                 ImageInfo(
                     original_size=(height, width),
                     resized_size=(rows * self.config.image_size, cols * self.config.image_size),
                     grid=(rows * side, cols * side),
-                    visual_tokens=image_tokens(self.tiling, height, width),
+                    visual_tokens=image_tokens(rule, height, width),
+                    visual_tokens_before=image_tokens(self.rule, height, width),
                 )
             )
         return PackedImages(

@@ -5,7 +5,7 @@ and at least as large. Several images share nothing: each has the same clamped b
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import ConfigError, InputError
 
@@ -67,6 +67,13 @@ class DynamicResolution:
     def grids(self, height: int, width: int, num_images: int = 1) -> list[tuple[int, int]]:
         """The one grid of a picture, as a list: what the tower sees of it."""
         return [self.grid(height, width, num_images)]
+
+    def within(self, tokens: int) -> "DynamicResolution":
+        """The same, with at most so many visual tokens an image, but `min_num_patches` at least."""
+        most = max(tokens * self.merge_size**2, self.min_num_patches)
+        if self.max_num_patches:
+            most = min(most, self.max_num_patches)
+        return replace(self, max_num_patches=max(most, self.merge_size**2))
 
     def _whole(self, side: int, other: int, budget: int) -> int:
         """`side` as a multiple of the merge size: up if the budget allows, else down."""

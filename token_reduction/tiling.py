@@ -6,7 +6,7 @@ it. Each tile is a picture of its own to the tower.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..errors import ConfigError, InputError
@@ -69,6 +69,14 @@ class Tiling:
         rows, cols = self.tiles(height, width)
         has_thumbnail = self.use_thumbnail and rows * cols > 1
         return [self.tile_grid] * (rows * cols + has_thumbnail)
+
+    def within(self, tokens: int) -> "Tiling":
+        """The same, with at most so many visual tokens a picture, but one tile at least."""
+        rows, cols = self.tile_grid
+        tiles = tokens // ((rows // self.merge_size) * (cols // self.merge_size))
+        if self.use_thumbnail:  # which comes with two tiles or more
+            tiles = tiles - 1 if tiles > 2 else 1
+        return replace(self, max_num_tiles=min(max(tiles, 1), self.max_num_tiles))
 
     @cached_property
     def _candidates(self) -> list[tuple[int, int]]:

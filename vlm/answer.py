@@ -40,6 +40,8 @@ class Usage:
         answer_tokens: all tokens written, the thought and the end token included.
         reasoning_tokens: those of the thought, with the tag that closes it.
         image_grids: of each page the grid it was cut into, in patches (rows, columns).
+        page_tokens: of each page its visual tokens.
+        page_tokens_before: what they would be without a budget, or with room in the context.
     """
 
     prompt_tokens: int
@@ -50,6 +52,8 @@ class Usage:
     videos: tuple[VideoUsage, ...] = ()
     reasoning_tokens: int = 0
     image_grids: tuple[tuple[int, int], ...] = ()
+    page_tokens: tuple[int, ...] = ()
+    page_tokens_before: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,6 +126,8 @@ class AnswerStream(Iterator[str]):
                 answer_tokens=num_answer,
                 reasoning_tokens=reader.num_thought_tokens,
                 image_grids=tuple(info.grid for info in inputs.images),
+                page_tokens=tuple(info.visual_tokens for info in inputs.images),
+                page_tokens_before=tuple(info.visual_tokens_before for info in inputs.images),
             ),
             timing=Timing(
                 media_s=self._media_s,

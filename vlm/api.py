@@ -195,6 +195,7 @@ class VLM:
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
+        token_budget: int | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer a question about pages, or about nothing but itself.
@@ -217,6 +218,9 @@ class VLM:
             evs_rate: the share that is dropped, short for `EVSConfig(rate=...)`.
             frames: which frames of videos are seen: a `FrameChoice`, how many, or "uniform",
                 "steps" or "scene"; None is what the model's processor says.
+            token_budget: the most visual tokens of all pages and videos together; pages share it
+                fairly, and none is dropped. Pages that would not fit the context are made
+                smaller unasked. `Answer.usage` and a warning say what was reduced.
             is_cancelled: asked before every token; `threading.Event().is_set`, for example.
 
         Raises:
@@ -238,6 +242,7 @@ class VLM:
             evs=evs,
             evs_rate=evs_rate,
             frames=frames,
+            token_budget=token_budget,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -255,6 +260,7 @@ class VLM:
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
+        token_budget: int | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `ask`, but pieces of text as they are written; at the end, `.answer` is there.
@@ -273,6 +279,7 @@ class VLM:
             evs=evs,
             evs_rate=evs_rate,
             frames=frames,
+            token_budget=token_budget,
             is_cancelled=is_cancelled,
         )
 
@@ -290,6 +297,7 @@ class VLM:
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
+        token_budget: int | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer the last message of a conversation.
@@ -304,8 +312,8 @@ class VLM:
                 `Answer.as_message()` is the turn of the assistant; the result of a tool that it
                 called is a message of the role "tool".
             pages, dpi, generation, thinking, thinking_budget, low_effort, tools, evs, evs_rate,
-                frames, is_cancelled: as in `ask`. A video may have its own `"choice"` of frames,
-                `"evs"` or `"evs_rate"`.
+                frames, token_budget, is_cancelled: as in `ask`. A video may have its own
+                `"choice"` of frames, `"evs"` or `"evs_rate"`.
 
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.
@@ -322,6 +330,7 @@ class VLM:
             evs=evs,
             evs_rate=evs_rate,
             frames=frames,
+            token_budget=token_budget,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -339,6 +348,7 @@ class VLM:
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
+        token_budget: int | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
@@ -351,6 +361,7 @@ class VLM:
             tools=tools,
             evs=read_evs(evs, evs_rate),
             frames=FrameChoice.of(frames),
+            token_budget=token_budget,
             is_cancelled=is_cancelled,
         )
         return start_answer(

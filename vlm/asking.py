@@ -17,12 +17,14 @@ from .answer_stream import AnswerStream
 from .conversation import OpenedConversation, open_conversation
 from .generate import Generation
 from .language_model import LanguageModel
-from .limits import ModelLimits, page_warnings, question_warnings
+from .limits import ModelLimits, budget_warnings, page_warnings, question_warnings
 from .markup import Markup
 from .prompt import Model
 from .reasoning import Thinking, ThoughtSteer
 from .sampling import GenerationConfig
 from .video_parts import VideoOpener, video_warnings
+
+_ROOM = 4  # pages leave this part of the context to the answer, or less if it may be no longer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class Request:
     is_cancelled: Callable[[], bool]
     evs: EVSConfig | None = None
     frames: FrameChoice = FrameChoice()
+    token_budget: int | None = None
     begin: float = field(default_factory=time.perf_counter)
 
 
@@ -104,6 +107,8 @@ def start_answer(
         low_effort=thinking.low_effort,
         tools=request.tools,
         evs=request.evs or own_evs(model),
+        token_budget=request.token_budget,
+        answer_room=min(config.max_tokens, (context_length or 0) // _ROOM),
     )
     if thinking.budget is not None:
         style.check_thinks()
@@ -130,6 +135,7 @@ def start_answer(
         steer=steer,
     )
     warnings = [
+        *budget_warnings(opened.pages, inputs.images),
         *page_warnings(limits, opened.pages, inputs.images, dpi=request.dpi),
         *question_warnings(limits, opened.question),
         *video_warnings(opened.videos),

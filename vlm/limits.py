@@ -75,6 +75,30 @@ class ModelLimits:
         (Path(folder) / LIMITS_FILE).write_text(text, encoding="utf-8")
 
 
+def budget_warnings(pages: Sequence[Page], infos: Sequence[ImageInfo]) -> list[str]:
+    """Pages that were made smaller to fit a budget or the context; one sentence for all."""
+    reduced = [
+        (page, info)
+        for page, info in zip(pages, infos, strict=True)
+        if info.visual_tokens < info.visual_tokens_before
+    ]
+    if not reduced:
+        return []
+    before, after = (
+        sum(getattr(info, key) for _, info in reduced)
+        for key in ("visual_tokens_before", "visual_tokens")
+    )
+    if len(reduced) == 1:
+        return [
+            f"{_capital(reduced[0][0].name)} was given {after} of {before} visual tokens to fit; "
+            "ask about fewer pages, or raise token_budget."
+        ]
+    return [
+        f"{len(reduced)} of {len(pages)} pages were given {after} of {before} visual tokens to "
+        "fit; ask about fewer pages, or raise token_budget."
+    ]
+
+
 def page_warnings(
     limits: ModelLimits, pages: Sequence[Page], infos: Sequence[ImageInfo], *, dpi: float | None
 ) -> list[str]:

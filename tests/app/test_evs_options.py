@@ -12,10 +12,10 @@ from latentvlm.token_reduction.evs import EVSConfig
 
 
 def test_what_is_given_becomes_one_configuration():
-    assert EVSOptions().arguments() == {}
+    assert EVSOptions().arguments() == {"token_budget": None}
     given = EVSOptions(evs_rate=0.75, token_budget=4096, evs_threshold=0.1, evs_floor=0.05)
-    wanted = EVSConfig(rate=0.75, token_budget=4096, threshold=0.1, floor=0.05)
-    assert given.arguments() == {"evs": wanted}
+    wanted = EVSConfig(rate=0.75, threshold=0.1, floor=0.05)
+    assert given.arguments() == {"evs": wanted, "token_budget": 4096}
 
 
 def test_counts_before_and_after_are_in_the_json(

@@ -36,7 +36,7 @@ from .tasks import AnswersTask, Task, TowerTask, Trainee
 
 
 def model_config(recipe: Recipe) -> VisionLanguageConfig:
-    """The preset's architecture, with the vocabulary of what it starts from or else the recipe's."""
+    """The preset's architecture; the vocabulary is that of what it starts from, if anything."""
     config = preset(recipe.preset)
     if not isinstance(config, VisionLanguageConfig):
         raise ConfigError(f"preset {recipe.preset!r} is a language model; choose one with a tower")
