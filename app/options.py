@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .units import read_length
 
 if TYPE_CHECKING:
     from ..vlm.api import VLM
@@ -57,6 +58,10 @@ class ModelOptions:
             help="Spread a large model: auto, or cuda:0=20GiB,cpu=64GiB (one device).",
         ),
     ] = None
+    context: Annotated[
+        str | None,
+        typer.Option(metavar="TOKENS", help="Tokens a spread model keeps room for, as 32k (8k)."),
+    ] = None
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16 or float16 (what suits the device).")
     ] = None
@@ -75,18 +80,17 @@ class ModelOptions:
         """Reads the checkpoint; this is where torch is first imported."""
         from ..vlm.api import load
 
-        vlm = load(
+        return load(
             self.model,
             device=self.device,
             device_map=self.device_map,
+            context=None if self.context is None else read_length(self.context, option="--context"),
+            on_placement=lambda placement: print(placement, file=sys.stderr, flush=True),
             dtype=self.dtype,
             quantized=self.quantized or "packed",  # type: ignore[arg-type]  # load checks it
             kv_cache=self.kv_cache,
             revision=self.revision,
         )
-        if vlm.placement is not None:
-            print(vlm.placement, file=sys.stderr)
-        return vlm
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ from .loading import (
     require_finite,
     widen_tower,
 )
+from .model_parts import CONTEXT
 from .placement import Placement, place_folder
 from .prompt import Model, embed, inputs_on_device, language_model
 from .quantize.bits import bits_in_memory, bits_per_parameter, num_parameters
@@ -51,6 +52,8 @@ def load(
     dtype: str | torch.dtype | None = None,
     *,
     device_map: DeviceMap | None = None,
+    context: int | None = None,
+    on_placement: Callable[[Placement], None] | None = None,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
     revision: str | None = None,
@@ -69,6 +72,8 @@ def load(
         device_map: for a model larger than one device, instead of `device`: "auto" takes what
             is free on the GPUs, then on the CPU; `{"cuda:0": "20GiB", "cpu": "64GiB"}` takes so
             much of each. `VLM.placement` says what lies where.
+        context: tokens for whose keys and values a `device_map` keeps room; 8192 if None.
+        on_placement: shown what will lie where before anything is read.
         quantized: what becomes of weights stored in FP8 or NVFP4. "packed" keeps them so and
             widens each as it is used, "expand" widens them here; "experts-int8" makes the
             experts of a full-precision checkpoint INT8.
@@ -80,7 +85,8 @@ def load(
     Raises:
         CheckpointError: the folder, a shard or a tensor is missing or wrong, or a repository
             cannot be fetched.
-        ConfigError: `device`, `device_map`, `dtype`, `quantized` or `kv_cache` has no such value.
+        ConfigError: `device`, `device_map`, `context`, `dtype`, `quantized` or `kv_cache` has no
+            such value.
         BackendError: this machine does not have the device, or the devices of `device_map` are
             too small together.
     """
@@ -92,14 +98,23 @@ def load(
     folder = source.folder
     placement = None
     if device_map is None:
+        if context is not None:
+            raise ConfigError("context is for what a device_map keeps room; give a device_map too.")
         device = choose_device(device)
         dtype = choose_dtype(dtype, device, stored=read_stored_dtype(folder))
     elif device is not None:
         raise ConfigError("Give device or device_map, not both.")
     else:
         placement, dtype = place_folder(
-            folder, device_map, dtype=dtype, quantized=quantized, kv_cache=kv_cache
+            folder,
+            device_map,
+            dtype=dtype,
+            quantized=quantized,
+            kv_cache=kv_cache,
+            context=CONTEXT if context is None else context,
         )
+        if on_placement is not None:
+            on_placement(placement)
     model = load_model(
         folder,
         device=device if placement is None else placement.device_of,

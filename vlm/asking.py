@@ -9,7 +9,7 @@ from ..data.chat import Message
 from ..data.chat_style import ChatStyle
 from ..data.frame_choice import FrameChoice
 from ..data.media.page_range import PageChoice
-from ..data.processor import Processor
+from ..data.processor import ModelInputs, Processor
 from ..errors import ConfigError, InputError, PromptError
 from ..token_reduction.evs import EVSConfig
 from .answer_parts import AnswerReader
@@ -110,21 +110,10 @@ def start_answer(
         token_budget=request.token_budget,
         answer_room=min(config.max_tokens, (context_length or 0) // _ROOM),
     )
-    if thinking.budget is not None:
-        style.check_thinks()
     last = opened.messages[-1]["role"]
     if last in ("assistant", "system"):
         raise PromptError(f"The last message is of the {last}; end with the user's question.")
-    markup = find_markup(processor, style, request.tools)
-    steer = ThoughtSteer(
-        AnswerReader(processor.decode, markup, opens_thought=inputs.opens_thought),
-        encode=processor.encode,
-        tags=style.thought,
-        close_id=processor.tag_id(style.thought.close) if style.thought else None,
-        budget=thinking.budget,
-        grace=thinking.grace(config),
-        is_wanted=thinking.is_wanted,
-    )
+    steer = make_steer(processor, inputs, thinking, config, tools=request.tools)
     generation = Generation(
         model,
         inputs,
@@ -151,6 +140,34 @@ def start_answer(
         warnings=warnings,
         frames=opened.videos,
         begin=request.begin,
+    )
+
+
+def make_steer(
+    processor: Processor,
+    inputs: ModelInputs,
+    thinking: Thinking,
+    config: GenerationConfig,
+    *,
+    tools: Sequence[Mapping[str, Any]] = (),
+) -> ThoughtSteer:
+    """What keeps the thought of one answer within its budget; for one prompt, used once.
+
+    Raises:
+        ConfigError: there is a budget, but the chat template has no thought.
+    """
+    style = processor.style
+    if thinking.budget is not None:
+        style.check_thinks()
+    markup = find_markup(processor, style, tools)
+    return ThoughtSteer(
+        AnswerReader(processor.decode, markup, opens_thought=inputs.opens_thought),
+        encode=processor.encode,
+        tags=style.thought,
+        close_id=processor.tag_id(style.thought.close) if style.thought else None,
+        budget=thinking.budget,
+        grace=thinking.grace(config),
+        is_wanted=thinking.is_wanted,
     )
 
 

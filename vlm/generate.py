@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.processor import ModelInputs
+from ..errors import InputError
 from .answer import FinishReason
 from .cache import Cache
 from .prompt import (
@@ -95,7 +96,9 @@ class Generation:
             if logits_V is None or self._is_cancelled():
                 self.finish_reason = "cancelled"
                 return
-            choice, is_end = self._choose(logits_V)
+            choice, is_end = _choose(
+                self._sampler, logits_V, self._steer, self._own_end_ids, self._end_ids
+            )
             self.choices.append(choice)
             now = time.perf_counter()
             if step == 0:
@@ -116,22 +119,6 @@ class Generation:
             # What the caller did with the token is not counted as decoding.
             begin = time.perf_counter()
             logits_V = self._step(choice.id)
-
-    def _choose(self, logits_V: Tensor) -> tuple[Choice, bool]:
-        """The next token, and whether it ends the answer."""
-        steer = self._steer
-        forced = steer.forced() if steer is not None else None
-        if forced is not None:
-            return self._sampler.force(logits_V, forced), False
-        choice = self._sampler(logits_V)
-        if steer is None or not steer.in_thought:
-            return choice, choice.id in self._end_ids
-        if choice.id in self._own_end_ids:
-            steer.close("turn")
-            forced = steer.forced()
-            assert forced is not None
-            choice = self._sampler.force(logits_V, forced)
-        return choice, False
 
     @torch.inference_mode()
     def _read_prompt(self) -> Tensor | None:
@@ -159,6 +146,33 @@ class Generation:
         return trunk.logits(trunk(trunk.embed(ids), cache=self._cache))[0]
 
 
+def _choose(
+    sampler: Sampler,
+    logits_V: Tensor,
+    steer: ThoughtSteer | None,
+    own_end_ids: Collection[int],
+    end_ids: Collection[int],
+) -> tuple[Choice, bool]:
+    """The next token of an answer, and whether it ends it.
+
+    Args:
+        own_end_ids: what ends the model's turn; inside a thought it closes the thought instead.
+        end_ids: those and the ids that the caller stops at.
+    """
+    forced = steer.forced() if steer is not None else None
+    if forced is not None:
+        return sampler.force(logits_V, forced), False
+    choice = sampler(logits_V)
+    if steer is None or not steer.in_thought:
+        return choice, choice.id in end_ids
+    if choice.id in own_end_ids:
+        steer.close("turn")
+        forced = steer.forced()
+        assert forced is not None
+        choice = sampler.force(logits_V, forced)
+    return choice, False
+
+
 @torch.inference_mode()
 def generate_batch(
     model: Model,
@@ -167,20 +181,30 @@ def generate_batch(
     *,
     end_ids: Collection[int] = (),
     context_length: int | None = None,
+    steers: Sequence[ThoughtSteer | None] = (),
 ) -> list[list[Choice]]:
     """Several answers at once: prompts packed in one row, then one token of each a step.
 
     Each answer is what it would be alone (up to rounding); a finished one costs nothing more.
     Texts in `config.stop` are not looked for.
 
+    Args:
+        steers: one for each prompt, as `asking.make_steer` makes them for a thinking budget,
+            shown every token of its answer but the end token. None steers nothing.
+
     Returns:
         The tokens chosen for each prompt, its end token included.
 
     Raises:
-        PromptError, InputError: as `Generation`.
+        PromptError: as `Generation`.
+        InputError: as `Generation`, or there are steers but not one for each prompt.
     """
     if not prompts:
         return []
+    if steers and len(steers) != len(prompts):
+        raise InputError(f"There are {len(steers)} steers for {len(prompts)} prompts.")
+    steers = steers or [None] * len(prompts)
+    own_ends = frozenset(end_ids)
     ends = frozenset([*end_ids, *config.stop_ids])
     packed = [inputs_on_device(model, each) for each in prompts]
     rooms = [room_for_answer(each, config, context_length) for each in packed]
@@ -201,13 +225,16 @@ def generate_batch(
     answers: list[list[Choice]] = [[] for _ in packed]
     active = list(range(len(packed)))
     while True:
+        kept = []
         for row, logits_V in enumerate(trunk.logits(hidden_TD)):
-            answers[active[row]].append(samplers[active[row]](logits_V))
-        kept = [
-            row
-            for row, seq in enumerate(active)
-            if answers[seq][-1].id not in ends and len(answers[seq]) < rooms[seq]
-        ]
+            seq = active[row]
+            steer = steers[seq]
+            choice, is_end = _choose(samplers[seq], logits_V, steer, own_ends, ends)
+            answers[seq].append(choice)
+            if steer is not None and not is_end:
+                steer.accept(choice.id)
+            if not is_end and len(answers[seq]) < rooms[seq]:
+                kept.append(row)
         if not kept:
             return answers
         if len(kept) < len(active):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import BackendError
+from ..errors import BackendError, ConfigError
 from .budgets import Budgets, DeviceMap, read_budgets
 from .census.gpus import GIB
 from .census.tensors import folder_tensors
@@ -73,7 +73,8 @@ class Placement:
         raise KeyError(name)
 
     def __str__(self) -> str:
-        return "\n".join(str(share) for share in self.shares)
+        room = f"with room for the cache of {self.context} tokens"
+        return "\n".join([*map(str, self.shares), room])
 
 
 def place_parts(parts: list[Part], budgets: Budgets, *, context: int = CONTEXT) -> Placement:
@@ -143,24 +144,33 @@ def place_folder(
     dtype: str | torch.dtype | None = None,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
+    context: int = CONTEXT,
 ) -> tuple[Placement, torch.dtype]:
     """Plan a checkpoint folder on the devices of a map; also the number format it is opened in.
 
-    Without `dtype` the first device decides, as it holds the most.
+    Room is kept for the cache of one sequence of `context` tokens. Without `dtype` the first
+    device decides, as it holds the most.
 
     Raises:
         CheckpointError: the folder is no checkpoint.
-        ConfigError: the map is none, or float16 would go to a CPU.
+        ConfigError: the map is none, the context no number of tokens, or float16 would go to a CPU.
         BackendError: a device is not there, or the model does not fit.
     """
     check_choice(quantized)
+    if not isinstance(context, int) or context < 1:
+        raise ConfigError(f"context is {context!r}; it must be a number of tokens, 1 or more.")
     budgets = read_budgets(device_map)
     config = load_config(folder)
     chosen = choose_dtype(dtype, next(iter(budgets)), stored=read_stored_dtype(folder))
     parts = model_parts(
-        config, folder_tensors(folder), dtype=chosen, quantized=quantized, kv_cache=kv_cache
+        config,
+        folder_tensors(folder),
+        dtype=chosen,
+        quantized=quantized,
+        kv_cache=kv_cache,
+        context=context,
     )
-    placement = place_parts(parts, budgets)
+    placement = place_parts(parts, budgets, context=context)
     for device in placement.devices:
         choose_dtype(chosen, device)  # a CPU does not multiply float16
     return placement, chosen

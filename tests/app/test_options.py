@@ -1,6 +1,7 @@
 """Options that several commands share reach each command filled in."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from latentvlm.app.options import MediaOptions, ModelOptions, SamplingOptions, expand_options
+from latentvlm.errors import CheckpointError, ConfigError, InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,5 +68,24 @@ def test_a_spread_model_says_what_lies_where(
     ModelOptions(model=str(tiny_folder), device_map="cpu=1GiB").load()
     output = capsys.readouterr()
     assert output.err.startswith("cpu: embeddings, tower and projector, layers 0-")
-    assert output.err.endswith(" of 1.00 GiB\n")
+    assert output.err.endswith(" of 1.00 GiB\nwith room for the cache of 8192 tokens\n")
     assert not output.out
+
+
+def test_the_plan_is_said_before_anything_is_read(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"hidden_size": 32', '"hidden_size": 64'))
+    assert text != (folder / "config.json").read_text()
+    with pytest.raises(CheckpointError, match="does not fit its config.json"):
+        ModelOptions(model=str(folder), device_map="cpu=1GiB", context="2k").load()
+    assert "with room for the cache of 2048 tokens" in capsys.readouterr().err
+
+
+def test_room_for_a_context_is_kept_by_a_map_alone(tiny_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="give a device_map too"):
+        ModelOptions(model=str(tiny_folder), context="2k").load()
+    with pytest.raises(InputError, match="--context is 'long'"):
+        ModelOptions(model=str(tiny_folder), device_map="cpu=1GiB", context="long").load()

@@ -244,6 +244,51 @@ class ScriptedModel(LanguageModel):
         return self._processor.decode(ids, skip_special_tokens=False)
 
 
+class _Scripts:
+    """In place of a cache: which script each row follows, and what it has written."""
+
+    def __init__(self, rows: list[tuple[int, list[int] | None]]) -> None:
+        self.rows = rows
+
+    def select(self, kept: list[int]) -> "_Scripts":
+        return _Scripts([self.rows[row] for row in kept])
+
+
+class ScriptedBatch(ScriptedModel):
+    """Follows a script a row, as `ScriptedModel` does one; a token's id is its hidden state."""
+
+    def __init__(self, processor: Processor, scripts: list[tuple[str, str]]) -> None:
+        super().__init__(processor, "")
+        self._scripts = [ScriptedModel(processor, *script) for script in scripts]
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        return input_ids[:, None].float()
+
+    def allocate_cache(self, num_seqs: int = 1, *, capacity: int = 256) -> _Scripts:
+        return _Scripts([(row, None) for row in range(num_seqs)])
+
+    def forward(self, inputs_embeds: Tensor, *, cu_seqlens, cache: _Scripts) -> Tensor:
+        wanted = inputs_embeds.clone()
+        bounds = cu_seqlens.tolist()
+        for row, (begin, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+            script, written = cache.rows[row]
+            ids = inputs_embeds[begin:end, 0].long()
+            is_prompt = written is None
+            written = [] if is_prompt else [*written, *ids.tolist()]
+            cache.rows[row] = (script, written)
+            # its own state is that of whoever asked last, so it is told everything anew
+            self._scripts[script].embed(torch.zeros(2))
+            for idx in written:
+                self._scripts[script].embed(torch.tensor([idx]))
+            wanted[end - 1] = self._scripts[script]._next()
+        return wanted
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        scores = torch.zeros(hidden.shape[0], self.config.vocab_size)
+        scores[torch.arange(len(hidden)), hidden[:, 0].long()] = 9.0
+        return scores
+
+
 class Scripted:
     """A processor of one kind, and models over it."""
 

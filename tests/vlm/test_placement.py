@@ -62,7 +62,8 @@ def test_a_gpu_is_filled_and_the_rest_lies_on_the_cpu(nano: list[Part]) -> None:
     # 6 attention layers, 2 heads of 128, keys and values in BF16; 23 float32 states
     kv, states = 6 * 2 * 2 * 128 * 8192 * 2, 23 * 64 * 64 * 128 * 4
     assert kv + states < caches < kv + states + 2**21
-    first, last = str(placement).splitlines()
+    first, last, room = str(placement).splitlines()
+    assert room == "with room for the cache of 8192 tokens"
     assert first.startswith(f"cuda:0: embeddings, layers 0-{len(on_gpu) - 1}; 23.")
     assert first.endswith(" of 24.00 GiB")
     assert last.startswith(f"cpu: layers {len(on_gpu)}-51, final norm and head; ")
@@ -77,7 +78,7 @@ def test_equal_gpus_share_what_is_too_large_for_one(nano: list[Part]) -> None:
     assert not shares[2].parts
     alone = place_parts(nano, {FIRST_GPU: 80 * GIB, SECOND_GPU: 80 * GIB})
     assert alone.devices == [FIRST_GPU]
-    assert str(alone).endswith("cuda:1: nothing; 0.00 of 80.00 GiB")
+    assert "cuda:1: nothing; 0.00 of 80.00 GiB\n" in str(alone)
 
 
 def test_too_little_memory_names_what_is_missing(nano: list[Part]) -> None:
@@ -129,6 +130,19 @@ def test_one_device_of_a_map_is_as_without_it(tiny_folder: Path) -> None:
         api.load(tiny_folder, device="cpu", device_map="auto")
     with pytest.raises(BackendError, match="missing"):
         api.load(tiny_folder, device_map={"cpu": "10KiB"})
+
+
+def test_room_is_kept_for_as_long_a_context_as_one_says(tiny_folder: Path) -> None:
+    seen: list[Placement] = []
+    for context in (None, 1000, 2000):
+        api.load(tiny_folder, device_map="cpu=1GiB", context=context, on_placement=seen.append)
+    usual, short, long = (each.shares[0].num_bytes for each in seen)
+    assert [each.context for each in seen] == [8192, 1000, 2000]
+    assert usual - long == pytest.approx((long - short) * 6.192)
+    with pytest.raises(ConfigError, match="context is 0; it must be a number of tokens"):
+        api.load(tiny_folder, device_map="cpu=1GiB", context=0)
+    with pytest.raises(BackendError, match="with a cache for 100000000 tokens"):
+        api.load(tiny_folder, device_map="cpu=1GiB", context=10**8)
 
 
 def spread_map(folder: Path, first: str, second: str) -> dict[str, int]:

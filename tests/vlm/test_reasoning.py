@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.thinking import Scripted
+from support.thinking import Scripted, ScriptedBatch
 
 from latentvlm.data.chat_style import Tags
-from latentvlm.errors import ConfigError, PromptError
+from latentvlm.errors import ConfigError, InputError, PromptError
 from latentvlm.vlm.answer_parts import AnswerPiece, AnswerReader
 from latentvlm.vlm.api import load
+from latentvlm.vlm.asking import make_steer
+from latentvlm.vlm.generate import generate_batch
 from latentvlm.vlm.markup import Markup
-from latentvlm.vlm.reasoning import ends_sentence
+from latentvlm.vlm.reasoning import Thinking, ends_sentence
 from latentvlm.vlm.sampling import GenerationConfig
 
 THOUGHT = "So the total is on the second line. It is twelve. But is it 12.50?\nYes, it is."
@@ -181,6 +183,47 @@ def test_the_grace_is_a_tenth_of_the_budget(kind: Scripted) -> None:
     vlm = kind.vlm("word " * 60, "Yes.")
     answer = vlm.ask("Is it?", generation=LONG, thinking_budget=50)
     assert answer.usage.reasoning_tokens == 55 + len(kind.close_ids)
+
+
+def test_budgets_of_a_batch_are_those_of_each_alone(kind: Scripted) -> None:
+    scripts = [
+        (f"{THOUGHT}\n</think>", f"\n\n{ANSWER}"),
+        ("I am done", "Twelve."),  # its turn ends inside its thought
+        ("word " * 60, "Yes."),
+        ("Hm.</think>", "Short."),
+    ]
+    budgets, ends = [30, None, 40, 300], (kind.processor.turn_end_id,)
+    alone = [
+        kind.vlm(*script).ask("What?", generation=LONG, thinking_budget=budget)
+        for script, budget in zip(scripts, budgets, strict=True)
+    ]
+    prompts = [kind.processor([{"role": "user", "content": "What?"}])] * len(scripts)
+    steers = [
+        make_steer(kind.processor, prompt, Thinking(budget=budget), LONG)
+        for prompt, budget in zip(prompts, budgets, strict=True)
+    ]
+    model = ScriptedBatch(kind.processor, scripts)
+    found = generate_batch(model, prompts, LONG, end_ids=ends, steers=steers)
+    assert [[choice.id for choice in each] for each in found] == [
+        list(each.token_ids) for each in alone
+    ]
+    assert [each.closed_by for each in steers] == ["budget", "turn", "budget", None]
+    assert steers[0].reader.num_thought_tokens == alone[0].usage.reasoning_tokens
+    with pytest.raises(InputError, match="2 steers for 4 prompts"):
+        generate_batch(model, prompts, LONG, steers=steers[:2])
+
+
+def test_nothing_stops_a_batch_inside_a_thought(kind: Scripted) -> None:
+    stop = kind.processor.encode("x")[-1]
+    config = dataclasses.replace(LONG, stop_ids=(stop,))
+    prompts = [kind.processor([{"role": "user", "content": "What?"}])] * 2
+    scripts = [("axb</think>", "cx"), ("Hm</think>", "no")]
+    model = ScriptedBatch(kind.processor, scripts)
+    steers = [make_steer(kind.processor, each, Thinking(), config) for each in prompts]
+    ends = (kind.processor.turn_end_id,)
+    first, second = generate_batch(model, prompts, config, end_ids=ends, steers=steers)
+    text = kind.processor.decode([choice.id for choice in first])
+    assert "axb" in text and text.endswith("cx") and second[-1].id in ends
 
 
 def test_a_tag_that_was_begun_is_finished(two: Scripted) -> None:
