@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         PromptError,
     )
     from .token_reduction.evs import EVSConfig
+    from .token_reduction.reuse import ReuseConfig
     from .vlm.answer import Answer, Score, Timing, Usage, VideoUsage
     from .vlm.answer_parts import AnswerPiece
     from .vlm.api import VLM, load
@@ -53,6 +54,7 @@ _HOME = {
     "MediaError": ".errors",
     "MissingDependencyError": ".errors",
     "PromptError": ".errors",
+    "ReuseConfig": ".token_reduction.reuse",
     "Score": ".vlm.answer",
     "Timing": ".vlm.answer",
     "ToolCall": ".vlm.tool_calls",
@@ -79,6 +81,7 @@ __all__ = [
     "MediaError",
     "MissingDependencyError",
     "PromptError",
+    "ReuseConfig",
     "Score",
     "Timing",
     "ToolCall",

@@ -9,7 +9,7 @@ pictures have dynamic resolution or are cut into tiles.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ import tokenizers
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, PromptError
+from ..errors import CheckpointError, ConfigError, PromptError
 from ..token_reduction.budget import dropped_tokens, plan_videos
 from ..token_reduction.evs import EVSConfig, EVSPlan
+from ..token_reduction.reuse import ReuseConfig, ReusePlan, plan_reuse
 from .chat import ChatTemplate, Message, check_conversation
 from .chat_style import ChatStyle
 from .guard import Guard, split_marks
@@ -59,6 +60,8 @@ class ModelInputs:
         video_grid_thw: int64 (videos, 3), tubelets, patch rows and columns, or None.
         evs: of each video what EVS keeps of it; empty if nothing is dropped. What is dropped is
             still among the ids, and leaves them once the videos were encoded.
+        reuse: which patches of videos are encoded, and whose features the others get; None
+            encodes all.
         visual_tokens: how many of the ids stand for pictures and videos.
         visual_tokens_before: how many they were without any reduction.
         images, videos: what became of each.
@@ -73,6 +76,7 @@ class ModelInputs:
     pixel_values_videos: Tensor | None = None
     video_grid_thw: Tensor | None = None
     evs: tuple[EVSPlan, ...] = ()
+    reuse: ReusePlan | None = None
     visual_tokens: int = 0
     visual_tokens_before: int = 0
     images: tuple[ImageInfo, ...] = ()
@@ -198,6 +202,7 @@ class Processor:
         evs: EVSConfig | None = None,
         token_budget: int | None = None,
         answer_room: int = 0,
+        reuse: ReuseConfig | None = None,
         **options: Any,
     ) -> ModelInputs:
         """A conversation to model inputs.
@@ -213,6 +218,7 @@ class Processor:
             evs: which visual tokens of videos are dropped; a video's own goes before it.
             token_budget: the most visual tokens of all pages and videos together.
             answer_room: tokens of the context that pages should leave free.
+            reuse: when patches of videos that did not change are not encoded again.
             options: go to the chat template as they are.
 
         Raises:
@@ -222,7 +228,7 @@ class Processor:
         """
         tools = self._guard.nested(check_tools(tools))
         asked = self.style.options(thinking=thinking, low_effort=low_effort, tools=tools)
-        return self._encode(
+        inputs = self._encode(
             messages,
             add_generation_prompt,
             is_training=False,
@@ -232,6 +238,7 @@ class Processor:
             token_budget=token_budget,
             answer_room=answer_room,
         )
+        return inputs if reuse is None else self._with_reuse(inputs, reuse)
 
     def encode_conversation(
         self, messages: Sequence[Message], *, evs: EVSConfig | None = None, **options: Any
@@ -365,6 +372,30 @@ class Processor:
             opens_thought=opens_thought,
             labels=labels,
         )
+
+    def _with_reuse(self, inputs: ModelInputs, config: ReuseConfig) -> ModelInputs:
+        """The same inputs with a plan of which patches of their videos are encoded."""
+        if not isinstance(config, ReuseConfig):
+            raise ConfigError(
+                f"reuse is a {type(config).__name__}; give latentvlm.ReuseConfig(...)."
+            )
+        pixels, grids = inputs.pixel_values_videos, inputs.video_grid_thw
+        if pixels is None or grids is None:
+            return inputs
+        transform = self.video_transform
+        plan = plan_reuse(
+            pixels,
+            grids,
+            config,
+            patch_size=transform.tubelets.patch_size,
+            image_std=transform.config.image_std,
+        )
+        counts = [part.sum().item() for part in plan.encoded_P.split(grids.prod(1).tolist())]
+        infos = [
+            replace(info, encoded_patches=int(count))
+            for info, count in zip(inputs.videos, counts, strict=True)
+        ]
+        return replace(inputs, reuse=plan, videos=tuple(infos))
 
     def _text_ids(self, text: str, *, has_videos: bool) -> tuple[list[int], list[int]]:
         """Ids of a rendered prompt, and the positions at which answers begin."""

@@ -42,6 +42,8 @@ class VideoInfo:
         num_frames: as given.
         shape: visual tokens as tubelets, rows and columns, before any is dropped.
         timestamps: seconds, one a frame.
+        patch_size: side of a patch in pixels.
+        encoded_patches: how many patches the tower ran on; None for all.
         kept_mask: bool, of `shape`, which tokens EVS kept; None as long as it is not known, and
             where none was dropped.
     """
@@ -51,12 +53,20 @@ class VideoInfo:
     num_frames: int
     shape: tuple[int, int, int]
     timestamps: tuple[float, ...] = ()
+    patch_size: int = 16
+    encoded_patches: int | None = None
     kept_mask: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def visual_tokens(self) -> int:
         """Before any is dropped."""
         return self.shape[0] * self.tokens_per_tubelet
+
+    @property
+    def num_patches(self) -> int:
+        """Of all tubelets."""
+        height, width = self.resized_size
+        return self.shape[0] * (height // self.patch_size) * (width // self.patch_size)
 
     @property
     def kept_per_tubelet(self) -> tuple[int, ...]:
@@ -144,5 +154,6 @@ class VideoTransform:
             num_frames=len(video.frames),
             shape=shape,
             timestamps=tuple(video.timestamps),
+            patch_size=rule.patch_size,
         )
         return patches, info

@@ -38,19 +38,28 @@ class VisionEncoder(Protocol):
         """
         ...
 
-    def encode_tubelets(self, pixel_values: Tensor, grid_thw: Tensor) -> Tensor:
+    def encode_tubelets(
+        self,
+        pixel_values: Tensor,
+        grid_thw: Tensor,
+        reuse: tuple[Tensor, Tensor, bool] | None = None,
+    ) -> Tensor:
         """Features of the packed tubelets of videos.
 
         Args:
             pixel_values: `(total_patches, frames * 3 * patch_size**2)`, tubelet after tubelet;
                 one frame makes a tubelet unless the tower takes several together.
             grid_thw: int64 `(num_videos, 3)`, tubelets, patch rows and columns of each video.
+            reuse: which patches the tower runs on, bool `(total_patches,)`; the patch whose
+                features each one gets, int64; and whether those left out are remembered as they
+                last were, or not seen at all.
 
         Returns:
             `(total_patches, hidden_size)`, in the same order.
 
         Raises:
             InputError: the grids do not describe the patches.
+            BackendError: this tower cannot leave patches out.
         """
         ...
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..errors import CheckpointError, ConfigError, InputError
+from ..errors import BackendError, CheckpointError, ConfigError, InputError
 
 # Tried when a tower is made: neither square nor the size of any published tower.
 _PROBE_GRIDS = ((2, 3), (5, 4))
@@ -49,8 +49,18 @@ class PictureTower(nn.Module, ABC):
         """See `VisionEncoder.forward`."""
         return self._encode(pixel_values, grid_hw, "image_grid_hw", "pixel_values")
 
-    def encode_tubelets(self, pixel_values: Tensor, grid_thw: Tensor) -> Tensor:
-        """See `VisionEncoder.encode_tubelets`; each frame is a picture."""
+    def encode_tubelets(
+        self,
+        pixel_values: Tensor,
+        grid_thw: Tensor,
+        reuse: tuple[Tensor, Tensor, bool] | None = None,
+    ) -> Tensor:
+        """See `VisionEncoder.encode_tubelets`; each frame is a picture, and always whole."""
+        if reuse is not None:
+            raise BackendError(
+                f"The tower {self.name} takes whole pictures, so it cannot leave out patches that "
+                "did not change; ask without reuse."
+            )
         grid_hw = grid_thw[:, 1:].repeat_interleave(grid_thw[:, 0], dim=0)
         return self._encode(pixel_values, grid_hw, "video_grid_thw", "pixel_values_videos")
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ConfigError, InputError
+from .patch_memory import encode_remembering
 
 # Far above any tower: a mistyped size is refused before anything is made.
 MOST = {"hidden_size": 2**16, "num_layers": 1024, "patch_size": 1024, "pos_grid": 2**13}
@@ -113,14 +114,21 @@ class PatchGenerator(nn.Module):
         return table.flatten(1).t()
 
     def forward(
-        self, pixel_values: Tensor, grids: list[tuple[int, int]], embedder: nn.Linear
+        self,
+        pixel_values: Tensor,
+        grids: list[tuple[int, int]],
+        embedder: nn.Linear,
+        chosen_P: Tensor | None = None,
     ) -> Tensor:
+        if chosen_P is not None:
+            pixel_values = pixel_values[chosen_P]
         patches_PD = embedder(pixel_values.to(embedder.weight.dtype))
         rows: dict[tuple[int, int], Tensor] = {}
         for grid in grids:
             if grid not in rows:
                 rows[grid] = self.positions(*grid)
-        return patches_PD + torch.cat([rows[grid] for grid in grids])
+        positions_PD = torch.cat([rows[grid] for grid in grids])
+        return patches_PD + (positions_PD if chosen_P is None else positions_PD[chosen_P])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -222,13 +230,21 @@ class RadioEncoder(nn.Module):
         _check_patches("image_grid_hw", grids, "pixel_values", pixel_values)
         return self._encode(pixel_values, grids, self.patch_generator.embedder)
 
-    def encode_tubelets(self, pixel_values: Tensor, grid_thw: Tensor) -> Tensor:
+    def encode_tubelets(
+        self,
+        pixel_values: Tensor,
+        grid_thw: Tensor,
+        reuse: tuple[Tensor, Tensor, bool] | None = None,
+    ) -> Tensor:
         """Encode the packed tubelets of videos; each is seen by itself, as an image is.
 
         Args:
             pixel_values: `(total_patches, frames * 3 * patch_size**2)`, normalised, tubelets
                 one after another, patches row by row, each in (frame, channel, y, x) order.
             grid_thw: `(num_videos, 3)`, tubelets, patch rows and columns of each video.
+            reuse: the patches to run on, bool `(total_patches,)`; the patch whose features each
+                one gets, int64, one of those; and whether they see the others as those last were
+                in their video, or only each other. Remembering gives no gradients.
 
         Returns:
             Patch features `(total_patches, hidden_size)` in the same order.
@@ -252,16 +268,38 @@ class RadioEncoder(nn.Module):
             if sum(h * w for h, w in [*pieces[-1], grid]) > TUBELET_PATCHES and pieces[-1]:
                 pieces.append([])
             pieces[-1].append(grid)
-        parts = pixel_values.split([sum(h * w for h, w in piece) for piece in pieces])
-        return torch.cat(
-            [self._encode(part, piece, embedder) for part, piece in zip(parts, pieces, strict=True)]
-        )
+        encoded_P, source_P, remembers = reuse or (None, None, False)
+        if encoded_P is not None and remembers:
+            features = encode_remembering(self, pixel_values, grid_thw, embedder, encoded_P)
+        else:
+            sizes = [sum(h * w for h, w in piece) for piece in pieces]
+            parts = pixel_values.split(sizes)
+            chosen = [None] * len(parts) if encoded_P is None else encoded_P.split(sizes)
+            features = torch.cat(
+                [
+                    self._encode(part, piece, embedder, chosen_P)
+                    for part, piece, chosen_P in zip(parts, pieces, chosen, strict=True)
+                ]
+            )
+        if encoded_P is None or source_P is None:
+            return features
+        return features[encoded_P.cumsum(0)[source_P] - 1]
 
     def _encode(
-        self, pixel_values: Tensor, grids: list[tuple[int, int]], embedder: nn.Linear
+        self,
+        pixel_values: Tensor,
+        grids: list[tuple[int, int]],
+        embedder: nn.Linear,
+        chosen_P: Tensor | None = None,
     ) -> Tensor:
+        """Features of packed images, or of chosen patches of theirs that see each other alone."""
         sizes = [h * w for h, w in grids]
-        patches_PD = self.patch_generator(pixel_values, grids, embedder)
+        patches_PD = self.patch_generator(pixel_values, grids, embedder, chosen_P)
+        if chosen_P is not None:
+            counts = [int(part.sum()) for part in chosen_P.split(sizes)]
+            sizes = [count for count in counts if count]
+        if not sizes:
+            return patches_PD
         prefix = self.patch_generator.cls_token.token
         pieces: list[Tensor] = []
         runs: list[tuple[int, int]] = []

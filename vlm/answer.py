@@ -21,12 +21,16 @@ class VideoUsage:
         visual_tokens: in the prompt.
         kept_per_tubelet: of each tubelet, in order.
         timestamps: the second at which each tubelet begins.
+        patches, patches_encoded: how many patches its tubelets have, and how many of them the
+            tower ran on: all of them without reuse.
     """
 
     visual_tokens_before: int
     visual_tokens: int
     kept_per_tubelet: tuple[int, ...]
     timestamps: tuple[float, ...]
+    patches: int
+    patches_encoded: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -183,9 +183,12 @@ def video_usage(info: VideoInfo) -> VideoUsage:
     """What became of one video of a prompt that was read."""
     kept = info.kept_per_tubelet
     step = -(-info.num_frames // len(kept))
+    encoded = info.encoded_patches
     return VideoUsage(
         visual_tokens_before=info.visual_tokens,
         visual_tokens=sum(kept),
         kept_per_tubelet=kept,
         timestamps=info.timestamps[::step],
+        patches=info.num_patches,
+        patches_encoded=info.num_patches if encoded is None else encoded,
     )

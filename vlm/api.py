@@ -17,6 +17,7 @@ from ..data.processor import ModelInputs, Processor
 from ..data.video import read_evs
 from ..errors import CheckpointError, ConfigError
 from ..token_reduction.evs import EVSConfig
+from ..token_reduction.reuse import ReuseConfig
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
 from .asking import Request, open_pages, own_evs, start_answer
@@ -211,6 +212,7 @@ class VLM:
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
         token_budget: int | None = None,
+        reuse: ReuseConfig | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer a question about pages, or about nothing but itself.
@@ -236,6 +238,8 @@ class VLM:
             token_budget: the most visual tokens of all pages and videos together; pages share it
                 fairly, and none is dropped. Pages that would not fit the context are made
                 smaller unasked. `Answer.usage` and a warning say what was reduced.
+            reuse: when patches of a video that did not change are not encoded again; None
+                encodes every frame anew.
             is_cancelled: asked before every token; `threading.Event().is_set`, for example.
 
         Raises:
@@ -258,6 +262,7 @@ class VLM:
             evs_rate=evs_rate,
             frames=frames,
             token_budget=token_budget,
+            reuse=reuse,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -276,6 +281,7 @@ class VLM:
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
         token_budget: int | None = None,
+        reuse: ReuseConfig | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `ask`, but pieces of text as they are written; at the end, `.answer` is there.
@@ -295,6 +301,7 @@ class VLM:
             evs_rate=evs_rate,
             frames=frames,
             token_budget=token_budget,
+            reuse=reuse,
             is_cancelled=is_cancelled,
         )
 
@@ -313,6 +320,7 @@ class VLM:
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
         token_budget: int | None = None,
+        reuse: ReuseConfig | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> Answer:
         """Answer the last message of a conversation.
@@ -327,7 +335,7 @@ class VLM:
                 `Answer.as_message()` is the turn of the assistant; the result of a tool that it
                 called is a message of the role "tool".
             pages, dpi, generation, thinking, thinking_budget, low_effort, tools, evs, evs_rate,
-                frames, token_budget, is_cancelled: as in `ask`. A video may have its own
+                frames, token_budget, reuse, is_cancelled: as in `ask`. A video may have its own
                 `"choice"` of frames, `"evs"` or `"evs_rate"`.
 
         Raises:
@@ -346,6 +354,7 @@ class VLM:
             evs_rate=evs_rate,
             frames=frames,
             token_budget=token_budget,
+            reuse=reuse,
             is_cancelled=is_cancelled,
         ).read()
 
@@ -364,6 +373,7 @@ class VLM:
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
         token_budget: int | None = None,
+        reuse: ReuseConfig | None = None,
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
@@ -377,6 +387,7 @@ class VLM:
             evs=read_evs(evs, evs_rate),
             frames=FrameChoice.of(frames),
             token_budget=token_budget,
+            reuse=reuse,
             is_cancelled=is_cancelled,
         )
         return start_answer(

@@ -12,6 +12,7 @@ from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
 from ..errors import ConfigError, InputError, PromptError
 from ..token_reduction.evs import EVSConfig
+from ..token_reduction.reuse import ReuseConfig
 from .answer_parts import AnswerReader
 from .answer_stream import AnswerStream
 from .conversation import OpenedConversation, open_conversation
@@ -41,6 +42,7 @@ class Request:
     evs: EVSConfig | None = None
     frames: FrameChoice = FrameChoice()
     token_budget: int | None = None
+    reuse: ReuseConfig | None = None
     begin: float = field(default_factory=time.perf_counter)
 
 
@@ -109,6 +111,7 @@ def start_answer(
         evs=request.evs or own_evs(model),
         token_budget=request.token_budget,
         answer_room=min(config.max_tokens, (context_length or 0) // _ROOM),
+        reuse=request.reuse,
     )
     last = opened.messages[-1]["role"]
     if last in ("assistant", "system"):

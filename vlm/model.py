@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..token_reduction.pixel_shuffle import pixel_shuffle
+from ..token_reduction.reuse import ReusePlan
 from ..vision_encoder.picture_tower import PictureTower
 from ..vision_encoder.radio import RadioEncoder
 from .cache import Cache
@@ -60,17 +61,26 @@ class VisionLanguageModel(nn.Module):
         """
         return self.project(self.vision_encoder(pixel_values, image_grid_hw), image_grid_hw)
 
-    def encode_videos(self, pixel_values_videos: Tensor, video_grid_thw: Tensor) -> list[Tensor]:
+    def encode_videos(
+        self,
+        pixel_values_videos: Tensor,
+        video_grid_thw: Tensor,
+        reuse: ReusePlan | None = None,
+    ) -> list[Tensor]:
         """Visual tokens of each video, `(tubelets, rows, columns, D)`.
 
         Args:
             pixel_values_videos: `(P, frames per tubelet * 3 * patch_size**2)`.
             video_grid_thw: `(num_videos, 3)`, tubelets, patch rows and columns.
+            reuse: which patches to encode, and whose features the others get; None encodes all.
 
         Raises:
             InputError: grids and patches do not match, or the tower takes other tubelets.
+            BackendError: the tower cannot leave patches out.
         """
-        features_PD = self.vision_encoder.encode_tubelets(pixel_values_videos, video_grid_thw)
+        features_PD = self.vision_encoder.encode_tubelets(
+            pixel_values_videos, video_grid_thw, reuse
+        )
         return self.project_videos(features_PD, video_grid_thw)
 
     def project_videos(self, features_PD: Tensor, video_grid_thw: Tensor) -> list[Tensor]:
@@ -111,6 +121,7 @@ class VisionLanguageModel(nn.Module):
         image_grid_hw: Tensor | None = None,
         pixel_values_videos: Tensor | None = None,
         video_grid_thw: Tensor | None = None,
+        reuse: ReusePlan | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Visual tokens of all images `(V, D)` in one piece, and of each video `(t, h, w, D)`.
 
@@ -124,7 +135,7 @@ class VisionLanguageModel(nn.Module):
         if pair := _pair(
             pixel_values_videos, video_grid_thw, "pixel_values_videos", "video_grid_thw"
         ):
-            videos = self.encode_videos(*pair)
+            videos = self.encode_videos(*pair, reuse)
         return images, videos
 
     def place(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..data.processor import ModelInputs
 from ..errors import InputError, PromptError
+from ..token_reduction.reuse import ReusePlan
 from .language_model import LanguageModel
 from .model import VisionLanguageModel
 from .pruning import kept_tokens, row_mask, video_masks
@@ -49,6 +50,7 @@ def embed_prompt(model: Model, inputs: ModelInputs) -> tuple[Tensor, ModelInputs
         inputs.image_grid_hw,
         inputs.pixel_values_videos,
         inputs.video_grid_thw,
+        inputs.reuse,
     )
     if not inputs.evs:
         placed = model.place(inputs.input_ids, images, [video.flatten(0, 2) for video in videos])
@@ -90,6 +92,8 @@ def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
     device = language_model(model).device
 
+    reuse = inputs.reuse
+
     def moved(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(device)
 
@@ -100,6 +104,9 @@ def inputs_on_device(model: Model, inputs: ModelInputs) -> ModelInputs:
         image_grid_hw=moved(inputs.image_grid_hw),
         pixel_values_videos=moved(inputs.pixel_values_videos),
         video_grid_thw=moved(inputs.video_grid_thw),
+        reuse=reuse
+        if reuse is None
+        else ReusePlan(reuse.encoded_P.to(device), reuse.source_P.to(device), reuse.remembers),
     )
 
 

@@ -23,7 +23,7 @@ from latentvlm.vlm.api import VLM
 from latentvlm.vlm.generate import generate_batch
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.prompt import embed_prompt, language_model
-from latentvlm.vlm.pruning import kept_bounds, row_mask
+from latentvlm.vlm.pruning import row_mask
 
 PICTURE = {"type": "image", "image": np.arange(32 * 48 * 3, dtype=np.uint8).reshape(32, 48, 3)}
 SHORT = latentvlm.GenerationConfig(max_tokens=4)
@@ -241,8 +241,6 @@ def test_one_mask_takes_tokens_out_of_everything():
     masks = [torch.tensor([[[True, False, False]]]), torch.tensor([[[False, True]]])]
     keep = row_mask(ids, masks, 9)
     assert ids[keep].tolist() == [5, 9, 6, 7, 9, 8]
-    bounds = kept_bounds(torch.tensor([0, 5, 6, 9], dtype=torch.int32), keep)
-    assert bounds.tolist() == [0, 3, 4, 6] and bounds.dtype == torch.int32
     with pytest.raises(FusionError, match="5 video placeholders .* give 3 visual tokens"):
         row_mask(ids, masks[:1], 9)
 
