@@ -6,6 +6,8 @@ A Linear `X` whose `X.weight` is not a tensor of floats is stored as
     NVFP4     X.weight U8, X.weight_scale F8_E4M3, X.weight_scale_2            (ModelOpt)
               X.weight_packed U8, X.weight_scale F8_E4M3, X.weight_global_scale
                                                                        (compressed-tensors)
+    INT8      X.weight I8, X.weight_scale                              (compressed-tensors)
+    INT4      X.weight_packed I32, X.weight_scale, X.weight_shape      (compressed-tensors)
 
 `X.input_scale` and `X.input_global_scale` say how activations would be rounded; they are read
 past, for products here have unrounded activations. What a weight is, its tensors decide; the
@@ -22,12 +24,14 @@ from ...errors import CheckpointError
 from ..quantize.declared import ALGORITHMS, DeclaredFormats
 from ..quantize.fp8 import BLOCK, NAN_CODE
 from ..quantize.nvfp4 import GROUP
-from ..quantize.packed import Fp8Weight, Nvfp4Weight, PackedWeight
+from ..quantize.packed import Fp8Weight, Int4Weight, Int8Weight, Nvfp4Weight, PackedWeight
 from .shards import ShardReader
 
 _SCALES = ("weight_scale", "weight_scale_2", "weight_scale_inv", "weight_global_scale")
 _OF_INPUTS = ("input_scale", "input_global_scale")
-_FEW_BITS = ("U8", "I8", "F8_E4M3", "F8_E5M2")
+_SHAPE = "weight_shape"
+_FEW_BITS = ("U8", "I8", "I32", "F8_E4M3", "F8_E5M2")
+_PER_CODE = {"NVFP4": 2, "INT4": 8}  # numbers that one element of the file holds
 _FLOATS = ("F32", "BF16", "F16", "F64")
 
 
@@ -37,7 +41,7 @@ class StoredWeight:
 
     Attributes:
         name: "X.weight", whatever its tensors are called.
-        format: "FP8" or "NVFP4".
+        format: "FP8", "NVFP4", "INT8" or "INT4".
         divides: of NVFP4, as in `nvfp4.Nvfp4`.
         codes, scale, tensor_scale: names of its tensors.
         others: tensors that belong to it and are not read.
@@ -64,12 +68,16 @@ class StoredWeight:
     def shape(self, reader: ShardReader) -> tuple[int, ...]:
         """Shape of the weight that is stored, by its codes."""
         shape = reader.shape(self.codes)
-        return (*shape[:-1], 2 * shape[-1]) if self.format == "NVFP4" else shape
+        return (*shape[:-1], _PER_CODE.get(self.format, 1) * shape[-1])
 
     def kind(self, reader: ShardReader) -> str:
         """Format and layout in words; weights of one stack must have the same."""
         if self.format == "NVFP4":
             return "NVFP4 of compressed-tensors" if self.divides else "NVFP4 of ModelOpt"
+        if self.format == "INT4":
+            return f"INT4 with {reader.shape(self.scale)[-1]} scales a row"
+        if self.format == "INT8":
+            return "INT8"
         scale = _fp8_scale_shape(reader.shape(self.scale), reader.shape(self.codes))
         if scale is None or scale == (1, 1):
             return "FP8 with one scale"
@@ -82,7 +90,14 @@ class StoredWeight:
         if self.shape(reader) != shape:
             return f"{self.codes} holds {list(self.shape(reader))} but should {list(shape)}"
         found = reader.shape(self.scale)
-        if self.format == "NVFP4":
+        if self.format == "INT8":
+            if found not in ((shape[0],), (shape[0], 1)):
+                return f"{self.scale} is {list(found)} but should be {[shape[0], 1]}"
+        elif self.format == "INT4":
+            groups = found[-1] if len(found) == 2 else 0
+            if not groups or found[0] != shape[0] or shape[1] % groups:
+                return f"{self.scale} is {list(found)}, which fits no groups of {list(shape)}"
+        elif self.format == "NVFP4":
             wanted = (shape[0], shape[1] // GROUP)
             if found != wanted:
                 return f"{self.scale} is {list(found)} but should be {list(wanted)}"
@@ -100,9 +115,14 @@ class StoredWeight:
         Raises:
             CheckpointError: a scale is NaN, infinite or zero.
         """
-        codes = reader.tensor(self.codes).view(torch.uint8)
+        codes = reader.tensor(self.codes)
+        codes = codes if self.format == "INT8" else codes.contiguous().view(torch.uint8)
         scale = reader.tensor(self.scale)
-        if self.tensor_scale is None:
+        if self.format.startswith("INT"):
+            by_row = self.format == "INT8"
+            parts = {"codes": codes, "scale": scale.float().view(-1, 1) if by_row else scale}
+            self._check(bool(torch.isfinite(parts["scale"]).all()), self.scale)
+        elif self.tensor_scale is None:
             shape = _fp8_scale_shape(tuple(scale.shape), tuple(codes.shape))
             assert shape is not None
             parts = {"codes": codes, "scale": scale.float().reshape(shape)}
@@ -118,8 +138,9 @@ class StoredWeight:
 
     def packed(self, parts: Mapping[str, Tensor]) -> PackedWeight:
         """The packed weight of such buffers, or of stacks of them."""
-        if self.format == "FP8":
-            return Fp8Weight(parts)
+        plain = {"FP8": Fp8Weight, "INT8": Int8Weight, "INT4": Int4Weight}
+        if self.format in plain:
+            return plain[self.format](parts)
         return Nvfp4Weight(parts, divides=self.divides)
 
     def _check(self, is_fine: bool, name: str) -> None:
@@ -139,7 +160,7 @@ def find_stored_weights(
     modules: dict[str, dict[str, str]] = {}
     for name in reader.files:
         module, _, leaf = name.rpartition(".")
-        if leaf in ("weight", "weight_packed", *_SCALES, *_OF_INPUTS):
+        if leaf in ("weight", "weight_packed", _SHAPE, *_SCALES, *_OF_INPUTS):
             modules.setdefault(module, {})[leaf] = name
     found: dict[str, StoredWeight] = {}
     for module, parts in modules.items():
@@ -180,7 +201,7 @@ def _stored_weight(
             "its values are unknown."
         )
 
-    others = tuple(parts[leaf] for leaf in _OF_INPUTS if leaf in parts)
+    others = tuple(parts[leaf] for leaf in (*_OF_INPUTS, _SHAPE) if leaf in parts)
     name = f"{module}.weight"
     if kind == "F8_E4M3" and "weight_packed" not in parts:
         stored = StoredWeight(
@@ -204,6 +225,15 @@ def _stored_weight(
             others=others,
         )
         kinds = {stored.scale: ("F8_E4M3",), single: _FLOATS}
+    elif (kind, "weight_packed" in parts) in (("I8", False), ("I32", True)):
+        stored = StoredWeight(
+            name=name,
+            format="INT8" if kind == "I8" else "INT4",
+            codes=codes,
+            scale=scale("weight_scale"),
+            others=others,
+        )
+        kinds = {stored.scale: _FLOATS}
     else:
         raise CheckpointError(f"{codes} is {kind}, a quantized format that cannot be read.")
     for part, wanted in kinds.items():

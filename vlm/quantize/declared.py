@@ -24,9 +24,17 @@ ALGORITHMS = {
     "FP8_PB_WO": "FP8",
     "NVFP4": "NVFP4",
     "W4A16_NVFP4": "NVFP4",
+    "INT8": "INT8",
+    "INT4": "INT4",
 }
+_MODELOPT = ("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO", "NVFP4", "W4A16_NVFP4")
 MIXED = "MIXED_PRECISION"
-_CT_FORMATS = {"float-quantized": "FP8", "nvfp4-pack-quantized": "NVFP4"}
+_CT_FORMATS = {
+    "float-quantized": "FP8",
+    "nvfp4-pack-quantized": "NVFP4",
+    "int-quantized": "INT8",
+    "pack-quantized": "INT4",
+}
 _CT_MIXED = ("mixed-precision", "dense", None)
 _ALWAYS_EXCLUDED = ("vision_tower", "vision_model")
 _NESTED = ("text_config", "llm_config")
@@ -192,6 +200,7 @@ def _from_compressed_tensors(values: Mapping[str, Any], source: str) -> Declared
                 f"{' and '.join(_CT_FORMATS)} can be read."
             )
         algorithm = _CT_FORMATS[stored]
+        _check_int_bits(algorithm, group, source, name)
         if algorithm == "NVFP4" and not group.get("input_activations"):
             algorithm = "W4A16_NVFP4"
         named = _patterns(group, "targets", source) or ("Linear",)
@@ -234,11 +243,11 @@ def check_fused(layers: Mapping[str, str], source: str) -> None:
 
 
 def _check_algorithm(name: str, source: str, module: str = "") -> None:
-    if name not in ALGORITHMS:
+    if name not in _MODELOPT:
         at = f" for {module}" if module else ""
         raise ConfigError(
             f"{source} has the quant_algo {name or None!r}{at}; known are "
-            f"{', '.join([*ALGORITHMS, MIXED])}."
+            f"{', '.join([*_MODELOPT, MIXED])}."
         )
 
 
@@ -248,6 +257,16 @@ def _check_group_size(values: Any, source: str, module: str = "") -> None:
     if size is not None and size != 16 and "NVFP4" in algorithm:
         at = f" for {module}" if module else ""
         raise ConfigError(f"{source} has a group_size of {size}{at}; NVFP4 has 16.")
+
+
+def _check_int_bits(algorithm: str, group: Mapping[str, Any], source: str, name: str) -> None:
+    weights = group.get("weights")
+    bits = weights.get("num_bits") if isinstance(weights, Mapping) else None
+    if algorithm.startswith("INT") and bits not in (None, int(algorithm[3:])):
+        raise ConfigError(
+            f"{source} has {bits} bits in {name}, but integers are read in 8 bits (int-quantized) "
+            "and in 4 (pack-quantized)."
+        )
 
 
 def _groups(values: Mapping[str, Any], source: str) -> Mapping[str, Any]:

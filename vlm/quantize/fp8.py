@@ -43,8 +43,14 @@ def encode_e4m3(values: Tensor) -> Tensor:
     return codes.to(values.device)
 
 
-def quantize_fp8(weight: Tensor, granularity: Granularity) -> tuple[Tensor, Tensor]:
+def quantize_fp8(
+    weight: Tensor, granularity: Granularity, *, largest: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """A weight `(..., N, K)` to codes of that shape and float32 scales.
+
+    Args:
+        largest: for "tensor", `(..., 1, 1)`, the largest number that its scale is made for; its
+            own if None. Matrices that readers join, such as q, k and v, are given the same.
 
     Returns:
         Scales `(..., 1, 1)`, `(..., N, 1)`, or one a block `(..., ceil(N/128), ceil(K/128))`.
@@ -55,7 +61,7 @@ def quantize_fp8(weight: Tensor, granularity: Granularity) -> tuple[Tensor, Tens
     """
     weight = check_finite(weight).float()
     if granularity == "tensor":
-        largest = weight.abs().amax((-2, -1), keepdim=True)
+        largest = weight.abs().amax((-2, -1), keepdim=True) if largest is None else largest.float()
     elif granularity == "channel":
         largest = weight.abs().amax(-1, keepdim=True)
     else:

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from ...errors import InputError
 from .fp8 import LARGEST, check_finite, decode_e4m3, encode_e4m3
+from .scale_search import ScaleSearch, better_of, check_search, closest_scales
 
 GROUP = 16
 LARGEST_CODE = 6.0
 SIZES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+_LARGEST_OF_FOUR = 256.0  # of a block scale in four-over-six, times 1.5 still within 448
 _SMALLEST_SCALE = 2.0**-9  # of E4M3, other than zero
 _EMPTY_SCALE = 0.125  # what compressed-tensors writes for a block of zeros
 
@@ -77,36 +79,45 @@ def decode_e2m1(codes: Tensor) -> Tensor:
     return both.view(torch.float32).view(*codes.shape[:-1], 2 * codes.shape[-1])
 
 
-def quantize_nvfp4(weight: Tensor, *, divides: bool = False) -> Nvfp4:
+def quantize_nvfp4(
+    weight: Tensor,
+    *,
+    divides: bool = False,
+    search: ScaleSearch = "max",
+    largest: Tensor | None = None,
+) -> Nvfp4:
     """A weight `(..., N, K)` in NVFP4, each matrix of a stack by itself.
 
     Args:
         divides: as compressed-tensors writes it; else as ModelOpt does. The codes agree, the
             scales of blocks that are zeros or almost are do not.
+        search: how block scales are chosen, see `scale_search`.
+        largest: `(..., 1, 1)`, the largest number that the matrix's scale is made for; its own
+            if None. Matrices that readers join, such as q, k and v, are given the same.
 
     Raises:
         InputError: K is no multiple of 16, or the weight holds NaN or infinity.
+        ConfigError: there is no such search.
     """
+    check_search(search)
     num_columns = weight.shape[-1]
     if num_columns % GROUP:
         raise InputError(
             f"A weight of {num_columns} columns has no NVFP4 form: they must be a multiple of 16."
         )
     blocks = check_finite(weight).float().unflatten(-1, (-1, GROUP))
-    largest = blocks.abs().amax(-1)
-    of_matrix = largest.amax((-2, -1), keepdim=True)
+    maxima = blocks.abs().amax(-1)
+    of_matrix = maxima.amax((-2, -1), keepdim=True) if largest is None else largest.float()
+    limit = _LARGEST_OF_FOUR if search == "four-over-six" else LARGEST
     if divides:
-        tensor_scale = LARGEST_CODE * LARGEST / of_matrix.clamp_min(torch.finfo().tiny)
+        tensor_scale = LARGEST_CODE * limit / of_matrix.clamp_min(torch.finfo().tiny)
         tensor_scale = torch.nan_to_num(tensor_scale, posinf=1.0)
-        codes = encode_e4m3(tensor_scale * (largest / LARGEST_CODE))
-        empty = encode_e4m3(torch.tensor(_EMPTY_SCALE, device=weight.device))
-        block_scales = torch.where(codes == 0, empty, codes)
     else:
-        tensor_scale = of_matrix / (LARGEST_CODE * LARGEST)
+        tensor_scale = of_matrix / (LARGEST_CODE * limit)
         tensor_scale = torch.where(tensor_scale == 0, 1.0, tensor_scale)
-        scales = largest / (LARGEST_CODE * tensor_scale)
-        scales = torch.where(scales == 0, 1.0, scales)
-        block_scales = encode_e4m3(scales.clamp(_SMALLEST_SCALE, LARGEST))
+    block_scales = _encode_scales(maxima, tensor_scale, divides=divides)
+    if search != "max":
+        block_scales = _searched(blocks, block_scales, tensor_scale, divides=divides, search=search)
     steps = _steps(block_scales, tensor_scale, divides=divides)
     return Nvfp4(
         codes=encode_e2m1((blocks / steps.unsqueeze(-1)).flatten(-2)),
@@ -114,6 +125,47 @@ def quantize_nvfp4(weight: Tensor, *, divides: bool = False) -> Nvfp4:
         tensor_scale=tensor_scale,
         divides=divides,
     )
+
+
+def _encode_scales(
+    maxima: Tensor, tensor_scale: Tensor, *, divides: bool, code: float = LARGEST_CODE
+) -> Tensor:
+    """Bytes of the block scales that make the largest numbers `(..., N, K/16)` `code`."""
+    if divides:
+        codes = encode_e4m3(tensor_scale * (maxima / code))
+        empty = encode_e4m3(torch.tensor(_EMPTY_SCALE, device=maxima.device))
+        return torch.where(codes == 0, empty, codes)
+    scales = maxima / (code * tensor_scale)
+    scales = torch.where(scales == 0, 1.0, scales)
+    return encode_e4m3(scales.clamp(_SMALLEST_SCALE, LARGEST))
+
+
+def _searched(
+    blocks: Tensor, start: Tensor, tensor_scale: Tensor, *, divides: bool, search: ScaleSearch
+) -> Tensor:
+    """Better block scales than those that the largest numbers gave; blocks of zeros keep theirs."""
+    flat = blocks.flatten(0, -2)
+    scale = tensor_scale.expand(start.shape).flatten()
+    maxima = flat.abs().amax(-1)
+
+    def steps_of(codes: Tensor, at: Tensor) -> Tensor:
+        scales = decode_e4m3(codes)
+        return scales / scale[at] if divides else scales * scale[at]
+
+    def errors(codes: Tensor, at: Tensor) -> Tensor:
+        steps = steps_of(codes, at).unsqueeze(-1)
+        return (decode_e2m1(encode_e2m1(flat[at] / steps)) * steps - flat[at]).square().sum(-1)
+
+    def floors(codes: Tensor, at: Tensor) -> Tensor:
+        return (maxima[at] - LARGEST_CODE * steps_of(codes, at)).clamp_min(0).square()
+
+    codes = start.flatten()
+    if search == "mse":
+        found = closest_scales(codes, errors, floors)
+    else:
+        fours = _encode_scales(maxima.view(start.shape), tensor_scale, divides=divides, code=4.0)
+        found = better_of(codes, fours.flatten(), errors)
+    return torch.where(maxima > 0, found, codes).view(start.shape)
 
 
 def dequantize_nvfp4(packed: Nvfp4) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .fp8 import dequantize_fp8, spread_rows
+from .int4 import dequantize_int4
 from .int8 import dequantize_int8, quantize_int8
 from .nvfp4 import GROUP, Nvfp4, dequantize_nvfp4
 
@@ -145,3 +146,17 @@ class Int8Weight(PackedWeight):
         """A weight or a stack, quantized here."""
         codes, scale = quantize_int8(weight)
         return cls({"codes": codes, "scale": scale})
+
+
+class Int4Weight(PackedWeight):
+    """`codes` and `scale` as `int4.quantize_int4` gives them."""
+
+    format = "INT4"
+    scale: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size([*self.codes.shape[:-1], 2 * self.codes.shape[-1]])
+
+    def _widen(self, parts: Mapping[str, Tensor], rows: slice) -> Tensor:
+        return dequantize_int4(parts["codes"][rows], parts["scale"][rows])

@@ -148,7 +148,7 @@ REFUSED: list[tuple[object, str]] = [
         changed(**{Q: {"quant_algo": "FP8"}}),
         r"the parts of backbone\.layers\.3\.mixer\.qkv_proj different algorithms \(FP8, none\)",
     ),
-    (write.compressed("pack-quantized"), "has the format 'pack-quantized' in group_0"),
+    (write.compressed("mxfp4-pack-quantized"), "has the format 'mxfp4-pack-quantized' in group_0"),
     ({"quant_method": "compressed-tensors"}, "has no config_groups"),
     ({"quant_method": "compressed-tensors", "config_groups": [1]}, "that are no object"),
 ]
