@@ -7,6 +7,7 @@
     │   └── FusionError                  visual tokens and placeholders that do not match
     ├── ConfigError (ValueError)         a configuration value or key
     ├── CheckpointError (ValueError)     a checkpoint folder, shard or tensor
+    ├── ExportError (RuntimeError)       an export whose proof does not hold
     ├── DataError (ValueError)           a training shard, record or loader position
     ├── BackendError (RuntimeError)      a backend that cannot do what was asked of it
     └── MissingDependencyError (ImportError)   an optional part that is not installed
@@ -42,6 +43,10 @@ class ConfigError(LatentVLMError, ValueError):
 
 class CheckpointError(LatentVLMError, ValueError):
     """A checkpoint folder, shard or tensor is wrong."""
+
+
+class ExportError(LatentVLMError, RuntimeError):
+    """An export was not written, for its proof does not hold."""
 
 
 class DataError(LatentVLMError, ValueError):

@@ -14,6 +14,7 @@ from .commands.chat import chat
 from .commands.data import app as data_commands
 from .commands.doctor import doctor
 from .commands.eval import app as eval_commands
+from .commands.export import export, verify
 from .commands.inspect import inspect
 from .commands.plan import plan
 from .commands.train import train
@@ -47,7 +48,7 @@ def root(
         os.environ["LATENTVLM_TRACEBACK"] = "1"
 
 
-for command in (ask, bench, chat, doctor, inspect, plan, train):
+for command in (ask, bench, chat, doctor, export, inspect, plan, train, verify):
     app.command()(command)
 app.add_typer(data_commands, name="data")
 app.add_typer(eval_commands, name="eval")

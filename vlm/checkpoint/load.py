@@ -97,7 +97,7 @@ def load_model(
     text = model.language_model if isinstance(model, VisionLanguageModel) else model
     with ShardReader(folder) as reader:
         stored = find_stored_weights(reader, declared)
-        places = _places(reader, family, stored)
+        places = places_of(reader, family, stored)
         if not any(".mtp." in f".{place.name}" for place in places.values()):
             text.mtp = None  # transformers drops the draft head when it saves
         elif text.mtp is None:
@@ -148,7 +148,7 @@ def _always(device: torch.device) -> Callable[[str], torch.device]:
     return lambda name: device
 
 
-def _places(
+def places_of(
     reader: ShardReader, family: Family, stored: dict[str, StoredWeight]
 ) -> dict[str, Place]:
     """Disk name to place, for every weight that is not left aside; scales have none of theirs."""
@@ -213,9 +213,9 @@ def _read(
     sources: dict[str, dict[int | None, str]] = {}
     for disk, place in places.items():
         sources.setdefault(place.name, {}).setdefault(place.expert, disk)
-    complaints = _complaints(reader, wanted, sources, stored, family, tied)
-    if complaints:
-        raise CheckpointError(f"{reader.folder} does not fit its config.json: {complaints}.")
+    found_wrong = complaints(reader, wanted, sources, stored, family, tied)
+    if found_wrong:
+        raise CheckpointError(f"{reader.folder} does not fit its config.json: {found_wrong}.")
     tensors: dict[str, Tensor] = {}
     packed: dict[str, PackedWeight] = {}
     usual, mapper = dtype or _stored_dtype(reader, sources), StackMapper()
@@ -292,7 +292,7 @@ def _new(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Te
     return arena.allocate(size, dtype).view(shape)
 
 
-def _complaints(
+def complaints(
     reader: ShardReader,
     wanted: dict[str, tuple[int, ...]],
     sources: dict[str, dict[int | None, str]],

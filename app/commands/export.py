@@ -1,0 +1,163 @@
+"""`latentvlm export` and `latentvlm verify`: quantized checkpoints, and their proofs."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import expand_options
+
+if TYPE_CHECKING:
+    from ...vlm.export.proof import Limits, Proof
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofOptions:
+    """What a proof is made on, and when it fails."""
+
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--calibration",
+            metavar="FILE",
+            help="Conversations (.jsonl) or a training shard (.tar); documents are drawn if not.",
+        ),
+    ] = None
+    held_out: Annotated[
+        int, typer.Option(min=1, help="Prompts on which both models are compared.")
+    ] = 8
+    answers: Annotated[int, typer.Option(min=0, help="Questions answered side by side.")] = 4
+    max_kl: Annotated[float, typer.Option(help="Largest mean KL divergence, in nats.")] = 1.0
+    min_agreement: Annotated[
+        float, typer.Option(help="Smallest share of positions with the same likeliest token.")
+    ] = 0.5
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+
+    def limits(self) -> "Limits":
+        from ...vlm.export.proof import Limits
+
+        return Limits(max_kl=self.max_kl, min_agreement=self.min_agreement)
+
+
+@expand_options
+def export(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder, hub id, or default.")],
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    proof: ProofOptions,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="A published recipe, such as super-nvfp4; auto; all (with --proofs-only)."
+        ),
+    ],
+    layout: Annotated[str, typer.Option(help="modelopt or compressed-tensors.")] = "modelopt",
+    bits: Annotated[float, typer.Option(help="Of auto: bits a parameter of the layers.")] = 4.75,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="CLASS=FORMAT", help="Another format for a class; may be given again."
+        ),
+    ] = None,
+    prompts: Annotated[int, typer.Option(min=1, help="Prompts to calibrate on.")] = 64,
+    max_shard_gb: Annotated[float, typer.Option(help="Size at which a new file is begun.")] = 4.0,
+    proofs_only: Annotated[
+        bool, typer.Option("--proofs-only", help="Keep the proofs and not the weights.")
+    ] = False,
+) -> None:
+    """Write a quantized checkpoint that is proven: calibrate, quantize, reopen, compare."""
+    from ...errors import ConfigError
+    from ...vlm.export.all_recipes import prove_all
+    from ...vlm.export.export import export as write
+    from ...vlm.export.layouts import check_layout
+    from ...vlm.export.search import Budget
+
+    folder = _folder(model)
+    if max_shard_gb <= 0:
+        raise ConfigError(f"--max-shard-gb is {max_shard_gb:g}; it must be above 0.")
+    check_layout(layout, iter(()))
+    options = {
+        "budget": Budget(bits=bits),
+        "data": proof.data,
+        "num_prompts": prompts,
+        "num_held_out": proof.held_out,
+        "num_answers": proof.answers,
+        "limits": proof.limits(),
+    }
+    if proofs_only != (recipe == "all"):
+        raise ConfigError("--recipe all and --proofs-only belong together.")
+    if proofs_only:
+        prove_all(folder, out, name=model, **options)
+        print(f"The proofs are in {out}.")
+        return
+    made = write(
+        folder,
+        out,
+        recipe=recipe,
+        layout=layout,  # type: ignore[arg-type]  # checked above
+        changes=changes or (),
+        max_shard_bytes=int(max_shard_gb * 1e9),
+        notify=_progress(),
+        **options,
+    )
+    _show(made.proof, as_json=proof.json)
+
+
+@expand_options
+def verify(
+    out: Annotated[Path, typer.Argument(help="A quantized checkpoint folder.")],
+    against: Annotated[str, typer.Option(help="The checkpoint that it was made from.")],
+    proof: ProofOptions,
+    recipe: Annotated[
+        str | None, typer.Option(help="What was meant (what the export recorded, or declares).")
+    ] = None,
+) -> None:
+    """Prove a quantized checkpoint against its original; exit code 3 if that fails."""
+    from ...vlm.export.verify import verify as prove
+    from ...vlm.quantize.recipes import recipe_named
+
+    found = prove(
+        out,
+        _folder(against),
+        recipe=None if recipe is None else recipe_named(recipe),
+        data=proof.data,
+        num_prompts=proof.held_out,
+        num_answers=proof.answers,
+        limits=proof.limits(),
+        notify=_progress(),
+    )
+    _show(found, as_json=proof.json)
+    if not found.holds:
+        sys.exit(3)
+
+
+def _folder(model: str) -> Path:
+    from ...vlm.api import PRETRAINED
+    from ...vlm.checkpoint.hub import find_source
+
+    if model == DEFAULT and not Path(model).exists():
+        return PRETRAINED
+    return find_source(model).folder
+
+
+def _show(proof: "Proof", *, as_json: bool) -> None:
+    if as_json:
+        from json import dumps
+
+        print(dumps(proof.as_values(), ensure_ascii=False))
+    else:
+        print(proof.as_markdown(), end="")
+
+
+def _progress():
+    if not sys.stderr.isatty():
+        return lambda what, done, total: None
+
+    def show(what: str, done: int, total: int) -> None:
+        end = "\n" if done == total else ""
+        print(f"\r{what}: {done} of {total} ", end=end, file=sys.stderr, flush=True)
+
+    return show

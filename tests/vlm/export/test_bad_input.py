@@ -1,0 +1,207 @@
+"""What cannot be exported: one sentence, and nothing left that looks whole."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from support.tiny_model import tiny_config, write_tiny_model
+
+from latentvlm.errors import CheckpointError, ConfigError, InputError
+from latentvlm.vlm.export import plain_files
+from latentvlm.vlm.export.export import export
+from latentvlm.vlm.export.search import Budget, Choice, choose
+from latentvlm.vlm.quantize.recipes import FORMATS, Recipe
+
+QUICK = {"num_prompts": 1, "num_held_out": 1, "num_answers": 0}
+
+
+def test_an_output_that_exists(original: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="exists already; an export goes into a new folder"):
+        export(original, tmp_path, recipe="super-nvfp4")
+    with pytest.raises(InputError, match="There is no folder"):
+        export(original, tmp_path / "no" / "out", recipe="super-nvfp4")
+
+
+def test_a_recipe_that_names_no_layer_of_the_model(tmp_path: Path) -> None:
+    config = tiny_config(hybrid_override_pattern="M*-")
+    write_tiny_model(tmp_path / "dense", config=config)
+    with pytest.raises(ConfigError, match="experts-int8 names experts, and .* has no such layer"):
+        export(
+            tmp_path / "dense", tmp_path / "out", recipe="experts-int8", layout="compressed-tensors"
+        )
+    with pytest.raises(ConfigError, match="names nothing"):
+        export(tmp_path / "dense", tmp_path / "out", recipe=Recipe(name="mine", formats={}))
+
+
+def test_rows_that_are_no_multiple_of_16(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "model")  # experts of 24
+    with pytest.raises(ConfigError, match=r"down_proj \(its 24 columns are no multiple of 16\)"):
+        export(tmp_path / "model", tmp_path / "out", recipe="super-nvfp4")
+    assert not (tmp_path / "out").exists()
+
+
+def test_layouts_and_formats_that_do_not_go_together(original: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ModelOpt's layout has no INT8"):
+        export(original, tmp_path / "out", recipe="experts-int8")
+    with pytest.raises(ConfigError, match="layout is 'gguf'"):
+        export(original, tmp_path / "out", recipe="nano-fp8", layout="gguf")  # type: ignore[arg-type]
+
+
+def test_what_is_quantized_already(exported, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="already; export the full-precision checkpoint"):
+        export(exported("super-nvfp4", "modelopt")[0], tmp_path / "out", recipe="nano-fp8")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(original: Path, tmp_path: Path, bad: float) -> None:
+    folder = Path(shutil.copytree(original, tmp_path / "model"))
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        for name in tensors:
+            if name.endswith("layers.2.mixer.up_proj.weight"):
+                tensors[name][3, 3] = bad
+        save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"On the calibration data|up_proj cannot be quantized"):
+        export(folder, tmp_path / "out", recipe="super-nvfp4", **QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_matrix_of_zeros_is_exported(original: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(original, tmp_path / "model"))
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        for name in tensors:
+            if name.endswith(("layers.2.mixer.up_proj.weight", "experts.2.down_proj.weight")):
+                tensors[name].zero_()
+        save_file(tensors, path, metadata={"format": "pt"})
+    made = export(folder, tmp_path / "out", recipe="super-nvfp4", **QUICK)
+    assert made.proof.holds
+
+
+def test_a_disk_that_is_too_small(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 1000, 1000))
+    with pytest.raises(InputError, match="has 0.00 GB free; make room"):
+        export(original, tmp_path / "out", recipe="super-nvfp4", **QUICK)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(plain_files.os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device.*nothing was left"):
+        export(original, tmp_path / "out", recipe="super-nvfp4", **QUICK)
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibration_data(original: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    one = json.dumps({"messages": [{"role": "user", "content": "What is the total?"}]})
+    data.write_text(one + "\n")
+    with pytest.raises(InputError, match="holds too little: none beyond the 1 that calibrate"):
+        export(original, tmp_path / "out", recipe="super-nvfp4", data=data, **QUICK)
+    data.write_text("\n")
+    with pytest.raises(InputError, match="holds too little: none"):
+        export(original, tmp_path / "out", recipe="super-nvfp4", data=data, **QUICK)
+    data.write_text(one + "\n{\n")
+    with pytest.raises(InputError, match="line 2, is no JSON"):
+        export(original, tmp_path / "out", recipe="super-nvfp4", data=data, **QUICK)
+    with pytest.raises(InputError, match="There is no calibration data"):
+        export(original, tmp_path / "out", recipe="super-nvfp4", data=tmp_path / "no.jsonl")
+    made = export(
+        original, tmp_path / "out", recipe="super-nvfp4", data=["Total?", "Who?"], **QUICK
+    )
+    few = [note for note in made.proof.notes if "saw fewer than 16 tokens" in note]
+    assert few and few[0].startswith("Layer 3: experts")
+
+
+def test_a_folder_without_tokenizer(original: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(original, tmp_path / "model"))
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match="has no tokenizer"):
+        export(folder, tmp_path / "out", recipe="nano-fp8", data=["a", "b"], **QUICK)
+    made = export(folder, tmp_path / "out", recipe="nano-fp8", **QUICK)
+    assert made.proof.holds and any("random tokens" in note for note in made.proof.notes)
+
+
+def test_a_budget_that_cannot_be_met(original: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"budget of 3 bits .* take 4\.\d+ at least"):
+        export(original, tmp_path / "out", recipe="auto", budget=Budget(bits=3), **QUICK)
+    with pytest.raises(ConfigError, match="auto cannot choose 'keep'"):
+        Budget(formats=("keep",))
+
+
+def test_auto_spends_its_budget_where_it_helps_most(original: Path, tmp_path: Path) -> None:
+    fp8, nvfp4 = FORMATS["fp8"], FORMATS["nvfp4"]
+
+    def found(error: float) -> list[Choice]:
+        return [
+            Choice(form=None, bits=16, error=0),
+            Choice(form=fp8, bits=8, error=error / 10),
+            Choice(form=nvfp4, bits=4.5, error=error),
+        ]
+
+    choices = {"a": found(1.0), "b": found(0.01), "c": found(0.1)}
+    chosen = choose(choices, {"a": 100, "b": 100, "c": 100}, 6.0)
+    assert [chosen[unit].form for unit in "abc"] == [fp8, nvfp4, nvfp4]
+    chosen = choose(choices, {"a": 100, "b": 100, "c": 100}, 16.0)
+    assert [chosen[unit].form for unit in "abc"] == [None] * 3
+    made = export(original, tmp_path / "out", recipe="auto", budget=Budget(bits=6.5), **QUICK)
+    recipe = made.plan.recipe
+    assert made.proof.holds and len({*map(str, recipe.layers.values())}) > 1
+    sizes = {"FP8": 8, "NVFP4": 4.5, "BF16": 16}
+    layers = [e for e in made.plan.entries if e.parts and ".layers." in e.name and e.form]
+    spent = sum(sizes[e.form.stored] * e.shape[0] * e.shape[1] for e in layers if e.form)
+    assert spent / sum(e.shape[0] * e.shape[1] for e in layers) <= 8
+
+
+KILLED = """
+import sys, time
+from latentvlm.vlm.export import export as module
+write = module.write_export
+def slow(source, plan, calibration, folder, **options):
+    def wait(what, done, total):
+        if done == 5:
+            print("writing", flush=True)
+            time.sleep(60)
+    write(source, plan, calibration, folder, **(options | {"notify": wait}))
+module.write_export = slow
+module.export(sys.argv[1], sys.argv[2], recipe="nano-fp8", num_prompts=1, num_held_out=1)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.slow
+def test_a_kill_in_the_middle_leaves_nothing_whole(
+    original: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(original), str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert child.stdout is not None and child.stdout.readline() == b"writing\n"
+    os.kill(child.pid, sent)
+    child.wait(timeout=60)
+    child.stdout.close()
+    left = list(tmp_path.iterdir())
+    assert not out.exists()
+    if sent == signal.SIGINT:
+        assert not left
+    else:
+        assert len(left) == 1 and left[0].name.startswith(".out.exporting-")
+        assert not (left[0] / "config.json").exists()
+    export(original, out, recipe="nano-fp8", **QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -1,0 +1,1 @@
+"""Quantized checkpoints: calibrated, written a layer at a time, reopened and proven."""

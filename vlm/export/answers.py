@@ -1,0 +1,69 @@
+"""The same questions put to a model and to its export, where both fit into memory."""
+
+import resource
+from collections.abc import Sequence
+
+from ...errors import LatentVLMError
+from ..sampling import GenerationConfig
+from .prompts import Prompt
+from .proof import Proof
+from .source import WeightSource
+
+_MAX_TOKENS = 96
+_ROOM = 2.5  # of the weights: they are widened to float32 where a CPU needs it
+
+
+def side_by_side(
+    proof: Proof, out: WeightSource, source: WeightSource, prompts: Sequence[Prompt]
+) -> None:
+    """Add the answers, or say why there are none."""
+    from ..api import load
+
+    asked = [prompt for prompt in prompts if prompt.messages]
+    if not asked:
+        proof.notes.append("No answers side by side: there are no questions in words.")
+        return
+    needed = _ROOM * (proof.costs["bytes_before"] + proof.costs["bytes_after"])
+    free = available_bytes()
+    if needed > free:
+        proof.notes.append(
+            f"No answers side by side: both models need {needed / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB are there."
+        )
+        return
+    generation = GenerationConfig(max_tokens=_MAX_TOKENS)
+    answers: list[list[str]] = []
+    for opened in (source, out):
+        vlm = load(opened.folder, device="cpu")
+        try:
+            answers.append(
+                [vlm.chat(_question(prompt), generation=generation).text for prompt in asked]
+            )
+        except LatentVLMError as error:
+            proof.add("it answers questions", [f"{opened.folder}: {error}"])
+            return
+    proof.answers = [
+        {"question": prompt.question, "before": before, "after": after}
+        for prompt, before, after in zip(asked, *answers, strict=True)
+    ]
+    same = sum(each["before"] == each["after"] for each in proof.answers)
+    proof.add("it answers questions", [], f"{same} of {len(asked)} answers the same")
+
+
+def _question(prompt: Prompt) -> list:
+    """The conversation up to the first answer."""
+    assert prompt.messages is not None
+    return prompt.messages[:1]
+
+
+def available_bytes() -> float:
+    """Memory that may still be taken: what the system has, and what this process is allowed."""
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
+    allowed = [float(limit) for limit in limits if limit != resource.RLIM_INFINITY]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        allowed.append(1024.0 * int(lines["MemAvailable"].split()[0]))
+    except (OSError, KeyError, ValueError):
+        pass
+    return min(allowed, default=float("inf"))

@@ -1,0 +1,156 @@
+"""The tensors that stand for a quantized weight on disk, in ModelOpt's layout and in
+compressed-tensors'.
+
+    ModelOpt             FP8     X.weight F8 [N,K], X.weight_scale, X.input_scale
+                         NVFP4   X.weight U8 [N,K/2], X.weight_scale F8 [N,K/16], X.weight_scale_2,
+                                 X.input_scale
+    compressed-tensors   FP8     X.weight F8 [N,K], X.weight_scale [1] or [N,1], X.input_scale [1]
+                         NVFP4   X.weight_packed U8 [N,K/2], X.weight_scale F8 [N,K/16],
+                                 X.weight_global_scale [1], X.input_global_scale [1]
+                         INT8    X.weight I8 [N,K], X.weight_scale [N,1]
+                         INT4    X.weight_packed I32 [N,K/8], X.weight_scale BF16 [N,K/group],
+                                 X.weight_shape I64 [2]
+"""
+
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ...errors import ConfigError
+from ..quantize.fp8 import BLOCK, LARGEST, quantize_fp8
+from ..quantize.int4 import quantize_int4
+from ..quantize.int8 import quantize_int8
+from ..quantize.nvfp4 import GROUP, LARGEST_CODE, quantize_nvfp4
+from ..quantize.recipes import WeightFormat
+from .plain_files import TensorSpec
+
+Layout = Literal["modelopt", "compressed-tensors"]
+LAYOUTS = get_args(Layout)
+# What ModelOpt, and the readers of its layout, call each format.
+MODELOPT_ALGORITHMS = {
+    ("FP8", "tensor"): "FP8",
+    ("FP8", "channel"): "FP8_PER_CHANNEL_PER_TOKEN",
+    ("FP8", "block"): "FP8_PB_WO",
+}
+_FULL_NVFP4 = LARGEST_CODE * LARGEST
+
+
+def check_layout(layout: str, formats: Iterator[WeightFormat]) -> None:
+    """Raises:
+    ConfigError: there is no such layout, or it has no place for a format.
+    """
+    if layout not in LAYOUTS:
+        raise ConfigError(f"The layout is {layout!r}; it must be {' or '.join(LAYOUTS)}.")
+    for each in formats:
+        if layout == "modelopt" and each.stored.startswith("INT"):
+            raise ConfigError(
+                f"ModelOpt's layout has no {each.stored} that readers open; "
+                "choose --layout compressed-tensors."
+            )
+
+
+def algorithm_of(form: WeightFormat) -> str:
+    """ModelOpt's name of a format."""
+    return MODELOPT_ALGORITHMS.get((form.kind, form.granularity), form.kind)
+
+
+def int4_group(form: WeightFormat, num_columns: int) -> int:
+    """The largest group, at most the format's, that rows of that length are made of; 0 if none."""
+    fits = (size for size in (128, 64, 32, 16, 8) if num_columns % size == 0)
+    return next((size for size in fits if size <= form.group), 0)
+
+
+def problem(form: WeightFormat, shape: tuple[int, ...]) -> str | None:
+    """Why a weight `(N, K)` has no such form; None if it has."""
+    columns = shape[-1]
+    if form.stored == "NVFP4" and columns % GROUP:
+        return f"its {columns} columns are no multiple of {GROUP}"
+    if form.stored == "INT4" and not int4_group(form, columns):
+        return f"its {columns} columns are no multiple of 8"
+    return None
+
+
+def planned(module: str, form: WeightFormat, shape: tuple[int, int], layout: Layout):
+    """The tensors of a weight `(N, K)` before it is quantized.
+
+    Returns:
+        A list of `TensorSpec`, in the order in which `encode` makes them.
+    """
+    rows, columns = shape
+    one = () if layout == "modelopt" else (1,)
+    parts: list[tuple[str, str, tuple[int, ...]]]
+    if form.stored == "FP8":
+        scales = {
+            "tensor": one,
+            "channel": (rows,) if layout == "modelopt" else (rows, 1),
+            "block": (-(-rows // BLOCK), -(-columns // BLOCK)),
+        }
+        parts = [("weight", "F8_E4M3", shape), ("weight_scale", "F32", scales[form.granularity])]
+    elif form.stored == "NVFP4":
+        divides = layout == "compressed-tensors"
+        parts = [
+            ("weight_packed" if divides else "weight", "U8", (rows, columns // 2)),
+            ("weight_scale", "F8_E4M3", (rows, columns // GROUP)),
+            ("weight_global_scale" if divides else "weight_scale_2", "F32", one),
+        ]
+    elif form.stored == "INT8":
+        parts = [("weight", "I8", shape), ("weight_scale", "F32", (rows, 1))]
+    else:
+        group = int4_group(form, columns)
+        parts = [
+            ("weight_packed", "I32", (rows, columns // 8)),
+            ("weight_scale", "BF16", (rows, columns // group)),
+            ("weight_shape", "I64", (2,)),
+        ]
+    if form.has_input_scale:
+        is_global = form.stored == "NVFP4" and layout == "compressed-tensors"
+        parts.append(("input_global_scale" if is_global else "input_scale", "F32", one))
+    return [TensorSpec(name=f"{module}.{leaf}", dtype=kind, shape=s) for leaf, kind, s in parts]
+
+
+def encode(
+    weight: Tensor,
+    form: WeightFormat,
+    layout: Layout,
+    *,
+    largest: float | None = None,
+    largest_input: float | None = None,
+) -> list[Tensor]:
+    """The tensors of `planned`, of a weight `(N, K)`.
+
+    Args:
+        largest: the largest number of all matrices that share the scale; its own if None.
+        largest_input: the largest number that its inputs had in calibration.
+
+    Raises:
+        InputError: the weight holds NaN or infinity.
+    """
+    divides = layout == "compressed-tensors"
+    shared = None if largest is None else torch.full((1, 1), largest, device=weight.device)
+    if form.stored == "FP8":
+        codes, scale = quantize_fp8(
+            weight, form.granularity, largest=shared if form.granularity == "tensor" else None
+        )
+        parts = [codes.view(torch.float8_e4m3fn), scale]
+    elif form.stored == "NVFP4":
+        made = quantize_nvfp4(weight, divides=divides, search=form.search, largest=shared)
+        scales = made.block_scales.view(torch.float8_e4m3fn)
+        parts = [made.codes, scales, made.tensor_scale]
+    elif form.stored == "INT8":
+        parts = [*quantize_int8(weight)]
+    else:
+        group = int4_group(form, weight.shape[1])
+        codes, scale = quantize_int4(weight, group=group, scale_dtype=torch.bfloat16)
+        parts = [codes.view(torch.int32), scale, torch.tensor(weight.shape)]
+    if form.has_input_scale:
+        amax = largest_input or 0.0
+        full = _FULL_NVFP4 if form.stored == "NVFP4" else LARGEST
+        if form.stored == "NVFP4" and divides:
+            scale = full / amax if amax > 0 else 1.0
+        else:
+            scale = amax / full if amax > 0 else 1.0
+        parts.append(torch.tensor(scale, dtype=torch.float32))
+    specs = planned("", form, (weight.shape[0], weight.shape[1]), layout)
+    return [part.reshape(spec.shape) for part, spec in zip(parts, specs, strict=True)]

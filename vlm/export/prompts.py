@@ -1,0 +1,179 @@
+"""Calibration data and held-out prompts: any conversations, training shards, or drawn documents."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...data.processor import ModelInputs, Processor
+from ...data.shards import Record, ShardReader
+from ...data.synthetic import GeneratorConfig, generate
+from ...errors import CheckpointError, InputError, LatentVLMError
+from ..config import VisionLanguageConfig
+from ..conversation import open_conversation
+from ..loading import read_processor
+from ..train.examples import conversation
+from .source import WeightSource
+
+_SEEDS = {"train": 41_000_000, "heldout": 43_000_000}
+_RANDOM_TOKENS = 48
+_MAX_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt, and its question in words if there are any."""
+
+    inputs: ModelInputs
+    question: str = ""
+    messages: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts and, in words, where they come from."""
+
+    prompts: list[Prompt]
+    origin: str
+
+    @property
+    def inputs(self) -> list[ModelInputs]:
+        return [prompt.inputs for prompt in self.prompts]
+
+
+def processor_of(source: WeightSource) -> Processor | None:
+    """The folder's own; None if it has no tokenizer."""
+    try:
+        return read_processor(source.folder, source.config)[0]
+    except LatentVLMError:
+        return None
+
+
+def find_prompts(
+    source: WeightSource, data: str | Path | Iterable[Any] | None, count: int, *, split: str
+) -> Prompts:
+    """Some prompts for a model.
+
+    Args:
+        data: conversations or training records, or a file of them: `.jsonl` of messages, or a
+            shard `.tar`; None draws documents, or for a folder without tokenizer random tokens.
+        split: "train" for calibration, "heldout" for the proof; of given data the first are for
+            calibration, and those after them held out.
+
+    Raises:
+        InputError: the file holds no conversations, or too few for both uses.
+        CheckpointError: conversations for a model that has no tokenizer.
+    """
+    processor = processor_of(source)
+    if data is None:
+        if processor is None:
+            return Prompts(list(_random_prompts(source, count, split)), "random tokens")
+        return Prompts(list(_drawn(source, processor, count, split)), f"drawn documents ({split})")
+    if processor is None:
+        raise CheckpointError(
+            f"{source.folder} has no tokenizer, so it cannot read calibration data."
+        )
+    skip = 0 if split == "train" else count
+    items = _items(data) if isinstance(data, str | Path) else iter(data)
+    chosen = list(islice(items, skip, skip + count))
+    if not chosen:
+        need = "none" if split == "train" else f"none beyond the {skip} that calibrate"
+        raise InputError(f"The calibration data {_named(data)} holds too little: {need}.")
+    prompts = [_prompt(processor, item) for item in chosen]
+    return Prompts(prompts, f"{_named(data)} ({split})")
+
+
+def _named(data: Any) -> str:
+    return str(data) if isinstance(data, str | Path) else "given"
+
+
+def _items(path: str | Path) -> Iterator[Any]:
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"There is no calibration data {path}: give a .jsonl or a shard .tar.")
+    if path.suffix == ".tar":
+        yield from (record for _, record in ShardReader().read(path))
+        return
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}, is no JSON: {error}.") from error
+        yield found.get("messages") if isinstance(found, dict) else found
+
+
+def _prompt(processor: Processor, item: Any) -> Prompt:
+    if isinstance(item, ModelInputs):
+        return Prompt(item)
+    if isinstance(item, Record):
+        asked = list(item.meta.get("qas", ()))
+        messages = conversation(item.image, asked) if asked else _described(item.image)
+    elif isinstance(item, str):
+        messages = [{"role": "user", "content": item}]
+    elif isinstance(item, list):
+        messages = open_conversation(item).messages
+    else:
+        raise InputError(
+            f"A calibration item is a {type(item).__name__}; it must be a list of messages, a "
+            "text, or a record of a shard."
+        )
+    if messages[-1]["role"] == "assistant":
+        inputs = replace(processor.encode_conversation(messages), labels=None)
+    else:
+        inputs = processor(messages)
+    return Prompt(inputs, _question(messages), [dict(each) for each in messages])
+
+
+def _described(image: Any) -> list[dict[str, Any]]:
+    parts = [{"type": "image", "image": image}, {"type": "text", "text": "Read this."}]
+    return [{"role": "user", "content": parts}]
+
+
+def _question(messages: list[Any]) -> str:
+    content = messages[0]["content"]
+    if isinstance(content, str):
+        return content
+    return " ".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def _drawn(source: WeightSource, processor: Processor, count: int, split: str) -> Iterator[Prompt]:
+    """Documents with their first questions; of a text model, their text in place of the picture."""
+    sees = isinstance(source.config, VisionLanguageConfig)
+    config = GeneratorConfig(
+        level="lines", split=split, font_sizes=(13, 16), widths=(224, 288), max_questions=2
+    )
+    made = 0
+    for seed in range(_SEEDS[split], _SEEDS[split] + 50 * count):
+        if made == count:
+            return
+        document = generate(seed, config)
+        if not document.qas:
+            continue
+        asked = [(qa.kind, qa.question, qa.answer) for qa in document.qas]
+        if sees:
+            messages = conversation(document.image, asked)
+        else:
+            text = f"{document.text}\n\n{asked[0][1]}"
+            messages = [
+                {"role": "user", "content": text},
+                {"role": "assistant", "content": asked[0][2]},
+            ]
+        yield _prompt(processor, messages)
+        made += 1
+
+
+def _random_prompts(source: WeightSource, count: int, split: str) -> Iterator[Prompt]:
+    draw = torch.Generator().manual_seed(_SEEDS[split])
+    image = getattr(source.config, "image_token_id", None)
+    size = source.text.vocab_size
+    for _ in range(count):
+        ids = torch.randint(0, size, (_RANDOM_TOKENS,), generator=draw)
+        if image is not None:
+            ids[ids == image] = (image + 1) % size
+        yield Prompt(ModelInputs(input_ids=ids))

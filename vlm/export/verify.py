@@ -1,0 +1,194 @@
+"""Reopen what was written, and prove that it is what was meant and does what the original does."""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...data.processor_files import read_json
+from ...errors import LatentVLMError
+from ..quantize.classes import class_of
+from ..quantize.recipes import Recipe, recipe_from_values
+from .answers import side_by_side
+from .blocks import BlockRunner, Row
+from .calibrate import Notify
+from .checks import check_files, count_classes, relative_error
+from .prompts import Prompts, find_prompts
+from .proof import LayerError, Limits, Proof
+from .source import WeightSource
+from .writer import RECORD_FILE
+
+_POSITIONS_AT_ONCE = 64
+NUM_HELD_OUT = 8
+
+
+def verify(
+    out: str | Path,
+    against: str | Path,
+    *,
+    recipe: Recipe | None = None,
+    data: str | Path | Iterable[Any] | None = None,
+    num_prompts: int = NUM_HELD_OUT,
+    num_answers: int = 4,
+    limits: Limits | None = None,
+    notify: Notify = lambda what, done, total: None,
+) -> Proof:
+    """Prove a quantized folder against the full-precision one it was made from.
+
+    Args:
+        recipe: what was meant; else what the export's own record says, else what its JSON declares.
+        data: held-out conversations, see `prompts.find_prompts`; drawn documents if None.
+        num_answers: questions that both models answer in full, if both fit into memory.
+
+    Raises:
+        LatentVLMError: the original cannot be opened; what is wrong with the export, the proof
+            says.
+    """
+    started = time.monotonic()
+    limits = limits or Limits()
+    source = WeightSource(against)
+    proof = Proof(out=str(out), against=str(against))
+    try:
+        recipe = _record(Path(out), proof) if recipe is None else recipe
+        proof.recipe = proof.recipe or (recipe.name if recipe else "as declared")
+        opened = WeightSource(out)
+    except LatentVLMError as error:
+        proof.add("our reader opens it", [str(error)])
+        return proof
+    proof.add("our reader opens it", [])
+    proof.layout = opened.declared.producer if opened.declared else "none"
+    if opened.text != source.text or type(opened.config) is not type(source.config):
+        proof.add("it is the same model", [f"{out} has another config.json than {against}"])
+        return proof
+    errors = check_files(proof, opened, source, recipe, notify)
+    count_classes(proof, opened, source, recipe)
+    if proof.holds:
+        prompts = find_prompts(source, data, num_prompts, split="heldout")
+        proof.prompts = f"{len(prompts.prompts)} prompts of {prompts.origin}"
+        compare_outputs(proof, opened, source, prompts, errors, limits, notify)
+        side_by_side(proof, opened, source, prompts.prompts[:num_answers])
+    else:
+        proof.notes.append("Outputs were not compared, for the files are wrong already.")
+    proof.costs["seconds"] = time.monotonic() - started
+    return proof
+
+
+def _record(out: Path, proof: Proof) -> Recipe | None:
+    """The recipe that the export's own record names."""
+    path = out / RECORD_FILE
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    recipe = recipe_from_values(values.get("recipe"), str(path))
+    proof.recipe = recipe.name
+    counts = (values.get("calibration") or {}).get("expert_tokens") or {}
+    for layer, tokens in counts.items():
+        few = sum(1 for count in tokens if count < 16)
+        if few:
+            proof.notes.append(
+                f"Layer {layer}: {few} of {len(tokens)} experts saw fewer than 16 tokens in "
+                "calibration; their scales of activations are those of the layer."
+            )
+    return recipe
+
+
+@torch.no_grad()
+def compare_outputs(
+    proof: Proof,
+    out: WeightSource,
+    source: WeightSource,
+    prompts: Prompts,
+    weight_errors: dict[int, float],
+    limits: Limits,
+    notify: Notify,
+) -> None:
+    """Layer by layer, then the next token."""
+    theirs, ours = BlockRunner(source), BlockRunner(out)
+    rows_before, rows_after = theirs.embed(prompts.inputs), ours.embed(prompts.inputs)
+    far = []
+    for idx in range(theirs.num_blocks):
+        block, quantized = theirs.block(idx), ours.block(idx)
+        before = [row.through(block) for row in rows_before]
+        alone = [row.through(quantized) for row in rows_before]
+        rows_after = [row.through(quantized) for row in rows_after]
+        local = _error(
+            [a.hidden - i.hidden for a, i in zip(alone, rows_before, strict=True)],
+            [b.hidden - i.hidden for b, i in zip(before, rows_before, strict=True)],
+        )
+        drift = _error([row.hidden for row in rows_after], [row.hidden for row in before])
+        rows_before = before
+        proof.layers.append(
+            LayerError(
+                layer=idx,
+                letter=block.letter,
+                formats=_formats_of(out, idx),
+                weight=weight_errors.get(idx, 0.0),
+                output=local,
+                drift=drift,
+            )
+        )
+        if not local <= limits.max_layer_error:
+            far.append(f"layer {idx} ({block.letter}) is {local:.3g} of its output away")
+        notify("comparing layers", idx + 1, theirs.num_blocks)
+    proof.add("every layer's output is close", far, f"limit {limits.max_layer_error:g}")
+    _compare_logits(proof, ours, theirs, rows_after, rows_before, prompts, limits)
+
+
+def _error(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> float:
+    return relative_error(torch.cat(list(ours)), torch.cat(list(theirs)))
+
+
+def _compare_logits(
+    proof: Proof,
+    ours: BlockRunner,
+    theirs: BlockRunner,
+    rows_after: list[Row],
+    rows_before: list[Row],
+    prompts: Prompts,
+    limits: Limits,
+) -> None:
+    head, head_before = ours.head(), theirs.head()
+    image = getattr(theirs.source.config, "image_token_id", None)
+    total, largest, same, count = 0.0, 0.0, 0, 0
+    for after, before, prompt in zip(rows_after, rows_before, prompts.inputs, strict=True):
+        kept = prompt.input_ids != image if image is not None else slice(None)
+        pairs = zip(
+            after.hidden[kept].split(_POSITIONS_AT_ONCE),
+            before.hidden[kept].split(_POSITIONS_AT_ONCE),
+            strict=True,
+        )
+        for hidden, hidden_before in pairs:
+            log_q = head(hidden).log_softmax(-1)
+            log_p = head_before(hidden_before).log_softmax(-1)
+            kl = (log_p.exp() * (log_p - log_q)).sum(-1)
+            total += float(kl.sum())
+            largest = max(largest, float(kl.max()))
+            same += int((log_q.argmax(-1) == log_p.argmax(-1)).sum())
+            count += len(kl)
+    mean, agreement = total / max(1, count), same / max(1, count)
+    proof.logits = {
+        "kl": mean,
+        "largest_kl": largest,
+        "agreement": agreement,
+        "positions": count,
+    }
+    faults = []
+    if not math.isfinite(mean) or mean > limits.max_kl:
+        faults.append(f"the mean KL is {mean:.4f}, above {limits.max_kl:g}")
+    if agreement < limits.min_agreement:
+        faults.append(
+            f"the likeliest token agrees at {agreement:.1%}, below {limits.min_agreement:.0%}"
+        )
+    proof.add("the next token is close", faults, f"KL {mean:.4f}, agreement {agreement:.1%}")
+
+
+def _formats_of(out: WeightSource, layer: int) -> str:
+    kinds: set[str] = set()
+    for name in out.names():
+        found = class_of(name)
+        if found.layer == layer and found.can_be_quantized:
+            kinds |= out.stored_as(name)
+    return ", ".join(sorted(kinds))
