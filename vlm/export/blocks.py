@@ -16,7 +16,7 @@ from ..language_model import Block, LanguageModel
 from ..layers.moe import Experts
 from ..model import VisionLanguageModel
 from ..packed_row import PackedRow
-from ..prompt import embed, language_model
+from ..prompt import embed_prompt, language_model
 from ..quantize.modules import put_packed, takes_packed
 from ..quantize.packed import PackedWeight
 from ..skeleton import settle_constants
@@ -52,14 +52,15 @@ class ExpertsOnDisk(PackedWeight):
 
 @dataclass(frozen=True)
 class Row:
-    """The hidden states `(T, D)` of some prompts, packed, and their boundaries."""
+    """The hidden states `(T, D)` of a prompt, its boundaries, and its ids, EVS carried out."""
 
     hidden: Tensor
     bounds: PackedRow
+    ids: Tensor
 
     def through(self, block: Block) -> "Row":
         """What the block makes of them."""
-        return Row(block(self.hidden, self.bounds), self.bounds)
+        return Row(block(self.hidden, self.bounds), self.bounds, self.ids)
 
 
 class BlockRunner:
@@ -87,8 +88,9 @@ class BlockRunner:
             settle_constants(model.vision_encoder, torch.device("cpu"))
         rows = []
         for prompt in prompts:
-            hidden = embed(model, prompt).float()
-            rows.append(Row(hidden, PackedRow.of(hidden, None)))
+            hidden, seen = embed_prompt(model, prompt)
+            hidden = hidden.float()
+            rows.append(Row(hidden, PackedRow.of(hidden, None), seen.input_ids))
         return rows
 
     def block(self, idx: int) -> Block:

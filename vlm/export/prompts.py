@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...data.frame_choice import FrameChoice
 from ...data.processor import ModelInputs, Processor
 from ...data.shards import Record, ShardReader
 from ...data.synthetic import GeneratorConfig, generate
@@ -17,6 +18,7 @@ from ..config import VisionLanguageConfig
 from ..conversation import open_conversation
 from ..loading import read_processor
 from ..train.examples import conversation
+from ..video_parts import VideoOpener
 from .source import WeightSource
 
 _SEEDS = {"train": 41_000_000, "heldout": 43_000_000}
@@ -117,7 +119,9 @@ def _prompt(processor: Processor, item: Any) -> Prompt:
     elif isinstance(item, str):
         messages = [{"role": "user", "content": item}]
     elif isinstance(item, list):
-        messages = open_conversation(item).messages
+        messages = open_conversation(
+            item, videos=VideoOpener(processor=processor, choice=FrameChoice())
+        ).messages
     else:
         raise InputError(
             f"A calibration item is a {type(item).__name__}; it must be a list of messages, a "

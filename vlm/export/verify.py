@@ -134,7 +134,7 @@ def compare_outputs(
             far.append(f"layer {idx} ({block.letter}) is {local:.3g} of its output away")
         notify("comparing layers", idx + 1, theirs.num_blocks)
     proof.add("every layer's output is close", far, f"limit {limits.max_layer_error:g}")
-    _compare_logits(proof, ours, theirs, rows_after, rows_before, prompts, limits)
+    _compare_logits(proof, ours, theirs, rows_after, rows_before, limits)
 
 
 def _error(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> float:
@@ -147,14 +147,13 @@ def _compare_logits(
     theirs: BlockRunner,
     rows_after: list[Row],
     rows_before: list[Row],
-    prompts: Prompts,
     limits: Limits,
 ) -> None:
     head, head_before = ours.head(), theirs.head()
     image = getattr(theirs.source.config, "image_token_id", None)
     total, largest, same, count = 0.0, 0.0, 0, 0
-    for after, before, prompt in zip(rows_after, rows_before, prompts.inputs, strict=True):
-        kept = prompt.input_ids != image if image is not None else slice(None)
+    for after, before in zip(rows_after, rows_before, strict=True):
+        kept = before.ids != image if image is not None else slice(None)
         pairs = zip(
             after.hidden[kept].split(_POSITIONS_AT_ONCE),
             before.hidden[kept].split(_POSITIONS_AT_ONCE),
