@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from ...errors import ConfigError
 from .fonts import HELDOUT_FONTS, TRAIN_FONTS, get_font
-from .questions import KINDS
+from .questions import KINDS, VIDEO_KINDS
 
 LEVELS = ("glyphs", "line", "lines", "small", "page")
+VIDEO_LEVEL = "video"
 SPLITS = ("train", "heldout")
 
 
@@ -17,7 +18,8 @@ class GeneratorConfig:
 
     Attributes:
         level: "glyphs" (a square full of short runs, for warming the tower up), "line" (one
-            line), "lines" (two or three), "small" (up to six), "page" (whole documents).
+            line), "lines" (two or three), "small" (up to six), "page" (whole documents), "video"
+            (frames; see `videos/generate.py` for what counts there).
         split: "train" or "heldout": chooses fonts, words, values, templates and phrasings.
         fonts: names of fonts to use; empty means all fonts of the split.
         font_sizes: smallest and largest size of type, in pixels per em.
@@ -35,8 +37,13 @@ class GeneratorConfig:
         aligned_share: share of documents whose sides are multiples of `side_multiple`.
         side_multiple: pixels of one visual token (patch of 8, merged 2 x 2).
         max_questions: the most questions a document carries.
-        question_kinds: kinds of question to ask (`questions.KINDS`); empty means all.
+        question_kinds: kinds of question to ask (`questions.KINDS`, of videos
+            `VIDEO_KINDS` there); empty means all.
         templates: names of templates to use; empty means all of the split and level.
+        frames: fewest and most frames of a video.
+        frame_patches: patches of a frame that a model resizes frames to (its
+            `video_target_num_patches`, of half a `side_multiple` each); frames are drawn in sizes
+            that it takes as they are.
     """
 
     level: str = "line"
@@ -54,17 +61,21 @@ class GeneratorConfig:
     max_questions: int = 6
     question_kinds: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
+    frames: tuple[int, int] = (8, 32)
+    frame_patches: int = 512
 
     def __post_init__(self) -> None:
-        if self.level not in LEVELS:
-            raise ConfigError(f"level is {self.level!r}; it must be one of {', '.join(LEVELS)}.")
+        levels = (*LEVELS, VIDEO_LEVEL)
+        if self.level not in levels:
+            raise ConfigError(f"level is {self.level!r}; it must be one of {', '.join(levels)}.")
         if self.split not in SPLITS:
             raise ConfigError(f"split is {self.split!r}; it must be one of {', '.join(SPLITS)}.")
         for name in self.fonts:
             get_font(name)
+        kinds = VIDEO_KINDS if self.level == VIDEO_LEVEL else KINDS
         for kind in self.question_kinds:
-            if kind not in KINDS:
-                raise ConfigError(f"question_kinds has {kind!r}; kinds are {', '.join(KINDS)}.")
+            if kind not in kinds:
+                raise ConfigError(f"question_kinds has {kind!r}; kinds are {', '.join(kinds)}.")
         low, high = self.font_sizes
         if not 6 <= low <= high <= 96:
             raise ConfigError(f"font_sizes is {self.font_sizes}; it must rise within 6 to 96.")
@@ -81,6 +92,11 @@ class GeneratorConfig:
         low, high = self.glyph_sides
         if not 32 <= low <= high <= 4096:
             raise ConfigError(f"glyph_sides is {self.glyph_sides}; it must rise within 32 to 4096.")
+        low, high = self.frames
+        if not 6 <= low <= high <= 512:
+            raise ConfigError(f"frames is {self.frames}; it must rise within 6 to 512.")
+        if not 16 <= self.frame_patches <= 4096:
+            raise ConfigError(f"frame_patches is {self.frame_patches}; it must be 16 to 4096.")
         if self.side_multiple < 1:
             raise ConfigError(f"side_multiple is {self.side_multiple}; it must be at least 1.")
         if self.max_lines < 0 or self.max_questions < 1:

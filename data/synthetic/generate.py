@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import ConfigError
-from .config import GeneratorConfig
+from .config import VIDEO_LEVEL, GeneratorConfig
 from .document import QA, Document
 from .noise import add_noise
 from .readings import draw_glyphs, draw_line
@@ -20,12 +20,14 @@ def generate(seed: int, config: GeneratorConfig) -> Document:
 
     Args:
         seed: any integer; training and held-out documents of one seed have nothing in common.
-        config: what to draw.
+        config: what to draw; videos are drawn by `videos.generate_video`.
 
     Raises:
-        ConfigError: if the configuration names a template its level does not have, or allows
-            fewer lines than any of its templates needs.
+        ConfigError: if the configuration is of level "video", names a template its level does not
+            have, or allows fewer lines than any of its templates needs.
     """
+    if config.level == VIDEO_LEVEL:
+        raise ConfigError("level is 'video'; draw it with generate_video.")
     if config.level not in ("glyphs", "line"):
         return write(seed, config)
     rng = source(seed, config, "content")

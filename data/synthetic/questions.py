@@ -6,6 +6,8 @@ from .more_questions import MORE
 
 NOT_IN_DOCUMENT = "Not in the document."
 KINDS = ("field", "row", "count", "compare", "read_line", "transcribe", "yes_no", "absent")
+# Of videos; their phrasings are in `videos/phrases.py`.
+VIDEO_KINDS = ("video_read", "video_second", "video_change", "video_order", "video_count")
 
 # What is asked -> (phrasings for training, held-out phrasings).
 PHRASINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
