@@ -152,8 +152,12 @@ def write_processor_files(
     tokenizer_folder: str | Path,
     image_config: ImageConfig,
     video_temporal_patch_size: int = 2,
+    video_num_patches: int = 1024,
 ) -> None:
     """Copy the tokenizer's files and write the processor's beside them.
+
+    `video_num_patches` is about how many patches a frame of a video is resized to, at most as
+    many as a picture may have.
 
     Raises:
         CheckpointError: `tokenizer_folder` lacks one of the tokenizer's files.
@@ -183,7 +187,9 @@ def write_processor_files(
                 "image_std": list(image_config.image_std),
                 "patch_size": image_config.patch_size,
                 "video_processor_type": "NemotronH_Omni_Reasoning_V3VideoProcessor",
-                "video_target_num_patches": min(1024, image_config.max_num_patches or 1024),
+                "video_target_num_patches": min(
+                    video_num_patches, image_config.max_num_patches or video_num_patches
+                ),
             },
             "video_temporal_patch_dim": video_temporal_patch_size,
         },

@@ -1,7 +1,9 @@
 """WebDataset tar shards: writing them whole or not at all, and reading them record by record.
 
 A record is two tar members that share a key: `KEY.png` (or any picture Pillow opens) and
-`KEY.json` with what is known of the picture (lines, characters, questions, seed, ...). Its `qas`
+`KEY.json` with what is known of the picture (lines, characters, questions, seed, ...). Of a video
+there is a picture a frame, `KEY.000.png`, `KEY.001.png` and so on, and the JSON has `timestamps`,
+the second of each. Its `qas`
 are `[kind, question, answer]` or `{"question": ..., "answer": ..., "kind": ...}`. The tar
 grouping is `webdataset`'s; decoding, naming of errors and counting of skips are here.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,21 +29,26 @@ from ..errors import DataError
 
 OnError = Literal["raise", "warn", "skip"]
 PICTURES = ("png", "jpg", "jpeg", "webp")
+_FRAME = re.compile(rf"\d+\.({'|'.join(PICTURES)})")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One picture and what is known of it.
+    """One picture or video and what is known of it.
 
     Attributes:
         key: name of the record, unique in its shard.
-        image: uint8 `(height, width, 3)`.
+        image: uint8 `(height, width, 3)`; of a video its first frame.
         meta: the JSON beside the picture.
+        frames: of a video, uint8 `(frames, height, width, 3)`.
+        timestamps: of a video, the second of each frame.
     """
 
     key: str
     image: np.ndarray
     meta: dict[str, Any] = field(default_factory=dict)
+    frames: np.ndarray | None = None
+    timestamps: tuple[float, ...] = ()
 
     def questions(self) -> list[tuple[str, str, str]]:
         """Kind, question and answer of each of its `qas`; a kind that is not said is "asked".
@@ -81,13 +89,7 @@ def write_shard(path: str | Path, records: Iterable[Record]) -> int:
     try:
         with TarWriter(str(part), user="", group="", mtime=0, compress=False) as tar:
             for record in records:
-                tar.write(
-                    {
-                        "__key__": record.key,
-                        "json": json.dumps(record.meta, separators=(",", ":")).encode(),
-                        "png": _png(record.image),
-                    }
-                )
+                tar.write({"__key__": record.key, **_encode(record)})
                 count += 1
         os.replace(part, path)
     finally:
@@ -157,14 +159,53 @@ def _members(stream: Any) -> Iterator[dict[str, Any]]:
         yield {**member, "__url__": ""}
 
 
+def _encode(record: Record) -> dict[str, bytes]:
+    """Members of a record: what follows its key, and what they hold."""
+    meta, pictures = record.meta, {"png": record.image}
+    if record.frames is not None:
+        meta = {**meta, "timestamps": list(record.timestamps)}
+        pictures = {f"{idx:03d}.png": frame for idx, frame in enumerate(record.frames)}
+    values = json.dumps(meta, separators=(",", ":")).encode()
+    return {"json": values, **{name: _png(each) for name, each in pictures.items()}}
+
+
 def _decode(sample: dict[str, Any]) -> Record:
+    meta = json.loads(sample["json"]) if "json" in sample else {}
+    if names := sorted((name for name in sample if _FRAME.fullmatch(name)), key=_frame_number):
+        return _decode_video(sample, names, meta)
     name = next((suffix for suffix in PICTURES if suffix in sample), None)
     if name is None:
         raise DataError(f"it has no picture ({', '.join(PICTURES)})")
-    meta = json.loads(sample["json"]) if "json" in sample else {}
-    with Image.open(io.BytesIO(sample[name])) as picture:
-        image = np.asarray(picture.convert("RGB"))
-    return Record(key=sample["__key__"], image=image, meta=meta)
+    return Record(key=sample["__key__"], image=_pixels(sample[name]), meta=meta)
+
+
+def _decode_video(sample: dict[str, Any], names: list[str], meta: dict[str, Any]) -> Record:
+    frames = [_pixels(sample[name]) for name in names]
+    times = meta.pop("timestamps", None)
+    if not isinstance(times, list) or not all(isinstance(each, int | float) for each in times):
+        raise DataError("its frames have no timestamps, a list of seconds in its JSON")
+    if len(times) != len(frames) or any(a > b for a, b in zip(times, times[1:], strict=False)):
+        raise DataError(
+            f"it has {len(frames)} frames and {len(times)} timestamps; one each, that never fall"
+        )
+    if len({frame.shape for frame in frames}) > 1:
+        raise DataError("its frames are not all of one size")
+    return Record(
+        key=sample["__key__"],
+        image=frames[0],
+        meta=meta,
+        frames=np.stack(frames),
+        timestamps=tuple(map(float, times)),
+    )
+
+
+def _frame_number(name: str) -> int:
+    return int(name.split(".")[0])
+
+
+def _pixels(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGB"))
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -68,6 +68,14 @@ CHAT_TEMPLATE = """\
 {%- endif -%}
 """
 
+# The same before there were videos: the default model of version 2 has it.
+_WITHOUT_VIDEOS = CHAT_TEMPLATE.replace(
+    """{%- elif part['type'] == 'video' -%}
+{{- '<video>\\n' -}}
+""",
+    "",
+)
+
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -142,3 +150,23 @@ def write_tokenizer(
     text = json.dumps(settings, indent=2) + "\n"
     (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+
+
+def make_room_for_videos(folder: str | Path) -> None:
+    """Gives the chat template of a folder a place for videos, if it has none.
+
+    Nothing else that it renders changes.
+
+    Raises:
+        ConfigError: it is neither one that has a place nor one of those written here.
+    """
+    path = Path(folder) / "chat_template.jinja"
+    template = path.read_text(encoding="utf-8")
+    if "<video>" in template:
+        return
+    if template.strip() != _WITHOUT_VIDEOS.strip():
+        raise ConfigError(
+            f"The chat template in {folder} has no place for videos and was not written here: it "
+            "cannot be given one; name a tokenizer whose template has a part of type video."
+        )
+    path.write_text(CHAT_TEMPLATE, encoding="utf-8")

@@ -113,3 +113,47 @@ def test_workers_draw_ahead_and_stay_within_bounds(tmp_path):
         assert producer.path(1).exists()  # behind the reader: drawn here
         lying = {int(path.stem) for path in (tmp_path / "drawn").glob("*.tar")}
         assert max(lying) <= 7 + 2
+
+
+def video_record(key: str) -> Record:
+    frames = np.random.default_rng(0).integers(0, 255, (12, 8, 16, 3), dtype=np.uint8)
+    times = tuple(idx / 4 for idx in range(12))
+    meta = {"qas": [["video_read", "What?", "This."]]}
+    return Record(key=key, image=frames[0], meta=meta, frames=frames, timestamps=times)
+
+
+def test_videos_come_back_beside_pictures(tmp_path):
+    path = tmp_path / "a.tar"
+    written = [video_record("v"), *list(Counting().records(0))[:1]]
+    assert write_shard(path, written) == 2
+    (_, video), (_, picture) = ShardReader().read(path)
+    assert video.frames is not None and written[0].frames is not None
+    assert (video.frames == written[0].frames).all() and (video.image == video.frames[0]).all()
+    assert video.timestamps == written[0].timestamps and video.meta == written[0].meta
+    assert picture.frames is None and picture.timestamps == ()
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [
+        (b"{}", "no timestamps"),
+        (b'{"timestamps": [0]}', "2 frames and 1 timestamps"),
+        (b'{"timestamps": [1, 0]}', "2 frames and 2 timestamps; one each, that never fall"),
+        (b'{"timestamps": [0, 1]}', "not all of one size"),
+    ],
+)
+def test_videos_that_cannot_be(tmp_path, meta, words):
+    from PIL import Image
+
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        members = [("v.json", meta)]
+        for idx in range(2):
+            buffer = io.BytesIO()
+            Image.new("RGB", (8, 8 + idx)).save(buffer, "PNG")
+            members.append((f"v.{idx:03d}.png", buffer.getvalue()))
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    with pytest.raises(DataError, match=f"'v'.*{words}"):
+        list(ShardReader().read(tmp_path / "a.tar"))

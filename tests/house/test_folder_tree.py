@@ -12,10 +12,10 @@ UNNAMED |= {"vlm/train/recipes"}
 def drawn(readme: str) -> set[str]:
     """The folders of the tree; two spaces lead one level down."""
     tree = readme.split("## The folders")[1].split("```")[1]
-    found, above = set(), ""
+    found, above = set(), []
     for indent, name in re.findall(r"^( *)(\S+)/ ", tree, re.MULTILINE):
-        above = name if not indent else above
-        found.add(f"{above}/{name}" if indent else name)
+        above = [*above[: len(indent) // 2], name]
+        found.add("/".join(above))
     return found
 
 

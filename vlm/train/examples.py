@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...data.char_labels import char_targets
+from ...data.char_labels import SLOTS, char_targets
 from ...data.image_transform import ImageTransform
 from ...data.packing import Example
 from ...data.processor import ModelInputs, Processor
@@ -36,7 +36,7 @@ class TowerExamples:
 
 
 class AnswerExamples:
-    """Pictures with a conversation about them: up to `questions` of the document's questions.
+    """Pictures and videos with a conversation about them: up to `questions` of their questions.
 
     Which questions, and in which order, is drawn from the record's key; so each document shows
     other questions first, and the same record always makes the same example.
@@ -60,11 +60,15 @@ class AnswerExamples:
         rng = random.Random(f"{record.key} {record.meta.get('seed')}")
         rng.shuffle(asked)
         asked = asked[: self.questions]
-        inputs = self.processor.encode_conversation(conversation(record.image, asked))
-        grid = inputs.images[0].grid
+        inputs = self.processor.encode_conversation(conversation(record, asked))
+        targets = None
+        if self.char_targets and record.frames is not None:
+            targets = np.zeros((0, SLOTS), dtype=np.int64)  # a video has patches of tubelets only
+        elif self.char_targets:
+            targets = record_targets(record, inputs.images[0].grid)
         return replace(
             example_of(inputs, patch_size=self.processor.transform.config.patch_size),
-            char_targets=record_targets(record, grid) if self.char_targets else None,
+            char_targets=targets,
             kinds=tuple(kind for kind, _, _ in asked),
         )
 
@@ -87,13 +91,16 @@ def example_of(inputs: ModelInputs, *, patch_size: int) -> Example:
     )
 
 
-def conversation(image: np.ndarray, asked: list[Any]) -> list[dict[str, Any]]:
-    """Messages of `(kind, question, answer)` triples; the picture comes with the first."""
+def conversation(record: Record, asked: list[Any]) -> list[dict[str, Any]]:
+    """Messages of `(kind, question, answer)` triples; the picture or video comes with the first."""
+    shown: dict[str, Any] = {"type": "image", "image": record.image}
+    if record.frames is not None:
+        shown = {"type": "video", "frames": record.frames, "timestamps": record.timestamps}
     messages: list[dict[str, Any]] = []
     for _, question, answer in asked:
         parts: list[dict[str, Any]] = [{"type": "text", "text": question}]
         if not messages:
-            parts.insert(0, {"type": "image", "image": image})
+            parts.insert(0, shown)
         messages.append({"role": "user", "content": parts})
         messages.append({"role": "assistant", "content": answer})
     return messages

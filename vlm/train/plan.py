@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from ...data.shards import Record
 from ...data.synthetic import Document, GeneratorConfig, generate
+from ...data.synthetic.config import VIDEO_LEVEL
+from ...data.synthetic.videos import DrawnVideo, generate_video
 from .recipe import MixtureEntry
 
 
@@ -37,7 +39,9 @@ class SyntheticPlan:
         first = shard * self.documents_per_shard
         for idx in range(first, first + self.documents_per_shard):
             seed = document_seed(self.seed, self.stage, idx)
-            yield to_record(f"{idx:09d}", seed, generate(seed, self._choose(seed)))
+            config = self._choose(seed)
+            draw = generate_video if config.level == VIDEO_LEVEL else generate
+            yield to_record(f"{idx:09d}", seed, draw(seed, config))
 
     def texts(self, shard: int) -> Iterator[str]:
         """What the documents of a shard say."""
@@ -68,11 +72,14 @@ def document_seed(seed: int, stage: str, idx: int) -> int:
     return int.from_bytes(digest[:6], "big") * 1000 + idx
 
 
-def to_record(key: str, seed: int, document: Document) -> Record:
-    """A document as a shard keeps it."""
+def to_record(key: str, seed: int, document: Document | DrawnVideo) -> Record:
+    """A document or a video as a shard keeps it; of a video, the characters of its first frame."""
+    is_video = isinstance(document, DrawnVideo)
     return Record(
         key=key,
-        image=document.image,
+        image=document.frames[0] if is_video else document.image,
+        frames=document.frames if is_video else None,
+        timestamps=document.timestamps if is_video else (),
         meta={
             "seed": seed,
             "template": document.template,

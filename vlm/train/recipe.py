@@ -15,6 +15,7 @@ import yaml
 from ...data.packing import RowLimits
 from ...data.shards import OnError
 from ...data.synthetic import GeneratorConfig
+from ...data.synthetic.config import VIDEO_LEVEL
 from ...errors import ConfigError
 from ...token_reduction.evs import EVSConfig, EVSRates
 from .values import build
@@ -215,10 +216,16 @@ class DataSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolutionSettings:
-    """Limits of the patch grid of one picture; they are written into the model's processor."""
+    """Patch grids; they are written into the model's processor.
+
+    Attributes:
+        min_num_patches, max_num_patches: of one picture.
+        video_num_patches: that a frame of a video is resized to about.
+    """
 
     min_num_patches: int = 4
     max_num_patches: int = 4096
+    video_num_patches: int = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +291,19 @@ class Recipe:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f"stages: the name {name!r} is used more than once")
+        for config in self.videos:
+            if config.frame_patches != self.resolution.video_num_patches:
+                raise ConfigError(
+                    f"frame_patches is {config.frame_patches} but resolution.video_num_patches is "
+                    f"{self.resolution.video_num_patches}; make them equal, or frames are resized"
+                )
+
+    @property
+    def videos(self) -> tuple[GeneratorConfig, ...]:
+        """What is drawn that is a video."""
+        drawn = [entry.config for stage in self.stages for entry in stage.data]
+        drawn += [stage.evaluation.data for stage in self.stages if stage.evaluation]
+        return tuple(each for each in drawn if each is not None and each.level == VIDEO_LEVEL)
 
 
 def read_recipe(path: str | Path) -> Recipe:

@@ -16,7 +16,7 @@ from ...data.parallel_loader import ParallelLoader
 from ...data.processor import Processor
 from ...data.processor_files import write_processor_files
 from ...data.shards import Record
-from ...data.tokenizer import train_tokenizer
+from ...data.tokenizer import make_room_for_videos, train_tokenizer
 from ...errors import ConfigError
 from ...token_reduction.evs import EVSRates
 from ...vision_encoder.radio import RadioEncoder
@@ -119,7 +119,10 @@ def make_processor(recipe: Recipe, config: VisionLanguageConfig) -> Path:
         tokenizer_folder=source,
         image_config=image_config(recipe, config),
         video_temporal_patch_size=config.vision.video_temporal_patch_size or 2,
+        video_num_patches=recipe.resolution.video_num_patches,
     )
+    if recipe.videos:
+        make_room_for_videos(folder)
     return folder
 
 

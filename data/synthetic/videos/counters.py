@@ -57,7 +57,7 @@ def draw_ticker(film: Film) -> DrawnVideo:
     for each, start in zip(placed, starts, strict=True):
         x = film.width + start - min(0, each.left)
         wide.draw(each, film.glyphs, x, baseline, film.ink)
-    begin, end = min(film.width - 1, film.width * 2 // 3), length + film.width // 3
+    begin, end = film.width // 4, length + film.width // 3
     first_seen = [-1] * len(messages)
     for frame in range(film.num_frames):
         offset = begin + (end - begin) * frame // (film.num_frames - 1)

@@ -5,17 +5,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ....errors import ConfigError
 from ...video import frame_times
 from ..canvas import Canvas, Colour
 from ..config import GeneratorConfig
 from ..document import QA
-from ..glyphs import glyph_set
+from ..glyphs import GlyphSet, glyph_set
 from ..palette import ink, paper
 from .phrases import kind_of, phrase
 from .size import frame_sizes
 from .video import DrawnVideo
 
 MARGIN = 6
+_FEWEST_ROWS = 3
 
 
 class Film:
@@ -29,15 +31,14 @@ class Film:
 
     def __init__(self, rng: random.Random, config: GeneratorConfig):
         self.rng, self.config = rng, config
-        self.height, self.width = rng.choice(frame_sizes(config))
+        self.font = rng.choice(config.font_names)
+        self.height, self.width, self.glyphs = _sheet(rng, config, self.font)
         low, high = config.frames
         self.num_frames = rng.randint(low, high)
         self.fps = rng.choice((1, 2, 2, 4))
         self.times = frame_times(range(self.num_frames), self.fps)
-        self.font = rng.choice(config.font_names)
-        self.glyphs = glyph_set(self.font, rng.randint(*config.font_sizes))
         self.paper, self.ink = paper(rng), ink(rng)
-        self.leading = self.glyphs.ascent + self.glyphs.descent + 2
+        self.leading = _leading(self.glyphs)
         self._frames: list[Canvas] = []
         self._asked: list[QA] = []
         self._lines: dict[str, None] = {}
@@ -49,7 +50,7 @@ class Film:
     @property
     def rows(self) -> int:
         """Lines of text that a frame has room for."""
-        return (self.height - 2 * MARGIN) // self.leading
+        return _rows(self.height, self.glyphs)
 
     @property
     def room(self) -> int:
@@ -118,3 +119,33 @@ class Film:
             char_centers=centers,
             meta={"fps": self.fps, "size": self.glyphs.size, "events": [list(e) for e in events]},
         )
+
+
+def _sheet(rng: random.Random, config: GeneratorConfig, font: str) -> tuple[int, int, GlyphSet]:
+    """Height and width of a frame, and type of which three lines fit it.
+
+    Raises:
+        ConfigError: no type asked for is small enough.
+    """
+    low, high = config.font_sizes
+    type_ = [glyph_set(font, size) for size in range(low, high + 1)]
+    found = [
+        (height, width, [glyphs for glyphs in type_ if _rows(height, glyphs) >= _FEWEST_ROWS])
+        for height, width in frame_sizes(config)
+    ]
+    found = [each for each in found if each[2]]
+    if not found:
+        raise ConfigError(
+            f"font_sizes is {config.font_sizes}, too large for {_FEWEST_ROWS} lines on a frame of "
+            f"frame_patches {config.frame_patches}; choose smaller type or more patches."
+        )
+    height, width, fitting = rng.choice(found)
+    return height, width, rng.choice(fitting)
+
+
+def _leading(glyphs: GlyphSet) -> int:
+    return glyphs.ascent + glyphs.descent + 2
+
+
+def _rows(height: int, glyphs: GlyphSet) -> int:
+    return (height - 2 * MARGIN) // _leading(glyphs)

@@ -63,10 +63,11 @@ def draw_shapes(film: Film) -> DrawnVideo:
     moment = rng.randint(begins[changed] + 1, film.num_frames - 1) if changed is not None else 0
     new = ""
     if changed is not None:
-        new = rng.choice([name for name in _COLOURS if name != names[changed][0]])
+        used = [colour for colour, _ in names]
+        new = rng.choice([colour for colour in _COLOURS if colour not in used])
     paths = []
     for idx, (_, shape) in enumerate(names):
-        mask = _SHAPES[shape](rng.randint(16, min(36, lane - 8)))
+        mask = _SHAPES[shape](rng.randint(min(16, lane - 8), min(36, lane - 8)))
         way = rng.choice(("left", "right") if is_flat else ("up", "down"))
         paths.append((mask, way, _path(film, mask, way, idx * lane, lane)))
     for frame in range(film.num_frames):
@@ -75,7 +76,8 @@ def draw_shapes(film: Film) -> DrawnVideo:
             if frame < begins[idx]:
                 continue
             colour = names[idx][0] if idx != changed or frame < moment else new
-            _paint(canvas, mask, *path[frame], _COLOURS[colour])
+            left, top = path[frame]
+            _paint(canvas, mask, left, top, _COLOURS[colour])
     called = [" ".join(name) for name in names]
     film.ask("shape_count", str(count))
     for idx, (_, way, _) in enumerate(paths):
