@@ -48,6 +48,9 @@ def show_counts(answer: "Answer") -> None:
     """Warnings on stderr, then a line with the tokens used and the time."""
     for warning in answer.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    for page in answer.pages:
+        number = "" if page.number is None else f", page {page.number}"
+        print(f"read from {page.source}{number}", file=sys.stderr)
     usage, timing = answer.usage, answer.timing
     before = usage.visual_tokens_before
     reduced = f" of {before}" if before > usage.visual_tokens else ""
@@ -70,6 +73,7 @@ def as_values(answer: "Answer") -> dict[str, Any]:
         "reasoning_finish": answer.reasoning_finish,
         "tool_calls": [dataclasses.asdict(call) for call in answer.tool_calls],
         "confidence": answer.confidence,
+        "pages": [dataclasses.asdict(page) for page in answer.pages],
         "warnings": list(answer.warnings),
         "finish_reason": answer.finish_reason,
         "frames": [dataclasses.asdict(video) for video in answer.frames],

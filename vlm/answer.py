@@ -88,6 +88,23 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CitedPage:
+    """A page that an answer was read from.
+
+    Attributes:
+        index: its place among the pages of the prompt, from 0.
+        source: the file, or "bytes", "array" and the like.
+        number: of the page in a PDF or TIFF, from 1; None for a single picture.
+        confidence: the page's share of what the model looked at, in [0, 1].
+    """
+
+    index: int
+    source: str
+    number: int | None
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """An answer, how sure the model is of it, and what it took.
 
@@ -104,6 +121,8 @@ class Answer:
             it.
         warnings: a sentence for each thing that makes the answer doubtful, with what to do.
         frames: of each video which frames were seen, when they are shown, and how they were got.
+        pages: the page the answer was read from, where there were several and it is clear from
+            where the model looked (docs/documents.md); else empty.
         finish_reason: "stop" (the model ended, or a stop text or id came), "length"
             (max_tokens), "context" (the model's context is full) or "cancelled".
         token_ids: what was written, the end token included.
@@ -116,6 +135,7 @@ class Answer:
     frames: tuple[VideoReport, ...] = field(default=(), repr=False)
     usage: Usage = field(repr=False)
     timing: Timing = field(repr=False)
+    pages: tuple[CitedPage, ...] = ()
     finish_reason: FinishReason = "stop"
     reasoning: str = field(default="", repr=False)
     reasoning_finish: ReasoningFinish | None = field(default=None, repr=False)

@@ -1,12 +1,12 @@
 """An answer as it is written: pieces of text first, the `Answer` at the end."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..data.media.clip import VideoReport
 from ..data.video_transform import VideoInfo
 from ..errors import InputError
-from .answer import Answer, ReasoningFinish, Timing, Usage, VideoUsage, confidence_of
+from .answer import Answer, CitedPage, ReasoningFinish, Timing, Usage, VideoUsage, confidence_of
 from .answer_parts import AnswerPiece
 from .generate import Generation
 from .limits import ModelLimits, confidence_warnings
@@ -25,6 +25,7 @@ class AnswerStream(Iterator[str]):
         limits: what the model was trained for.
         warnings: what is already known to be doubtful.
         frames: which frames of each video are seen.
+        cite: tells the page of a finished answer, given the first token after its thought.
         begin: when the question was asked, by `time.perf_counter`; now its inputs are ready.
     """
 
@@ -36,6 +37,7 @@ class AnswerStream(Iterator[str]):
         limits: ModelLimits,
         warnings: Sequence[str],
         frames: Sequence[VideoReport] = (),
+        cite: Callable[[Generation, int], tuple[CitedPage, ...]] = lambda generation, first: (),
         begin: float,
     ) -> None:
         self._generation = generation
@@ -43,6 +45,7 @@ class AnswerStream(Iterator[str]):
         self._limits = limits
         self._warnings = tuple(warnings)
         self._frames = tuple(frames)
+        self._cite = cite
         self._media_s = time.perf_counter() - begin
         self._answer: Answer | None = None
         self._pieces = self._run()
@@ -117,6 +120,7 @@ class AnswerStream(Iterator[str]):
             tool_calls=tuple(reader.calls),
             warnings=(*self._warnings, *reader.warnings, *self._end_warnings(text, confidence)),
             frames=self._frames,
+            pages=self._cite(generation, reader.answer_begin),
             usage=Usage(
                 prompt_tokens=num_prompt,
                 text_tokens=num_prompt - inputs.visual_tokens,

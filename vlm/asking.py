@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..data.chat import Message
@@ -15,6 +16,7 @@ from ..token_reduction.evs import EVSConfig
 from ..token_reduction.reuse import ReuseConfig
 from .answer_parts import AnswerReader
 from .answer_stream import AnswerStream
+from .citations import cite
 from .conversation import OpenedConversation, open_conversation
 from .generate import Generation
 from .language_model import LanguageModel
@@ -117,6 +119,7 @@ def start_answer(
     if last in ("assistant", "system"):
         raise PromptError(f"The last message is of the {last}; end with the user's question.")
     steer = make_steer(processor, inputs, thinking, config, tools=request.tools)
+    can_look = limits.citations is not None and len(opened.pages) > 1
     generation = Generation(
         model,
         inputs,
@@ -125,6 +128,7 @@ def start_answer(
         context_length=context_length,
         is_cancelled=request.is_cancelled,
         steer=steer,
+        can_look=can_look,
     )
     warnings = [
         *budget_warnings(opened.pages, inputs.images),
@@ -136,6 +140,10 @@ def start_answer(
         warnings.append(
             "The chat template does not say how tools are called, so calls stay in the text."
         )
+    citing = {}
+    if can_look:
+        pages, how = opened.pages, limits.citations
+        citing["cite"] = partial(cite, pages=pages, image_id=processor.image_token_id, how=how)
     return AnswerStream(
         generation,
         steer=steer,
@@ -143,6 +151,7 @@ def start_answer(
         warnings=warnings,
         frames=opened.videos,
         begin=request.begin,
+        **citing,
     )
 
 

@@ -79,6 +79,11 @@ class AttentionCache:
         longest = max(self.lengths)
         return self._widen(self.keys[:, :, :longest], self.values[:, :, :longest], k_SGE.dtype)
 
+    def filled_keys(self, seq: int, dtype: torch.dtype) -> Tensor:
+        """The keys of one sequence `(G, K, E)`."""
+        keys = self.keys[seq, :, : self.lengths[seq]]
+        return keys if self.fp8 is None else self._widen(keys, keys, dtype)[0]
+
     def select(self, seqs: list[int]) -> "AttentionCache":
         lengths = [self.lengths[s] for s in seqs]
         return AttentionCache(self.keys[seqs], self.values[seqs], lengths, fp8=self.fp8)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..data.processor import ModelInputs
 from ..errors import InputError
 from .answer import FinishReason
-from .cache import Cache
+from .cache import Cache, Snapshot
 from .prompt import (
     Model,
     embed_prompt,
@@ -58,6 +58,7 @@ class Generation:
         context_length: int | None = None,
         is_cancelled: Callable[[], bool] = never,
         steer: ThoughtSteer | None = None,
+        can_look: bool = False,
     ) -> None:
         """Check the prompt; nothing runs before the first token is asked for.
 
@@ -67,6 +68,7 @@ class Generation:
             context_length: tokens that prompt and answer may have together.
             is_cancelled: asked before every block of the prompt and before every token.
             steer: shown every token that is given out; it may decide what comes next.
+            can_look: keep what `look` needs.
 
         Raises:
             PromptError: the prompt is empty or leaves no room for an answer.
@@ -78,6 +80,8 @@ class Generation:
         self._own_end_ids = frozenset(end_ids)
         self._end_ids = frozenset([*end_ids, *config.stop_ids])
         self._steer = steer
+        self._can_look = can_look
+        self._before_last: tuple[Tensor, Snapshot] | None = None
         self._is_cancelled = is_cancelled
         self.inputs = inputs_on_device(model, inputs)
         self._room = room_for_answer(inputs, config, context_length)
@@ -133,11 +137,41 @@ class Generation:
         trunk = language_model(self._model)
         self._cache = trunk.allocate_cache(capacity=embeds_TD.shape[0] + self._room)
         hidden_TD = embeds_TD
-        for block_TD in embeds_TD.split(PREFILL_BLOCK):
+        blocks = [*embeds_TD.split(PREFILL_BLOCK)]
+        if self._can_look and len(embeds_TD) > 1:
+            blocks = [*embeds_TD[:-1].split(PREFILL_BLOCK), embeds_TD[-1:]]
+        for number, block_TD in enumerate(blocks, start=1):
             if self._is_cancelled():
                 return None
+            if self._can_look and number == len(blocks):
+                self._before_last = (block_TD, self._cache.snapshot())
             hidden_TD = trunk(block_TD, cache=self._cache)
         return trunk.logits(hidden_TD[-1:])[0]
+
+    @torch.inference_mode()
+    def look(self, first: int = 0) -> Tensor | None:
+        """What the answer attended to as each of its tokens was chosen, once it is written.
+
+        A second pass over the end of the prompt and the answer's tokens, from the state before.
+
+        Args:
+            first: the first token of the answer that counts; those of a thought come before.
+
+        Returns:
+            Float32 `(attention layers, heads, tokens chosen, tokens of prompt and answer)`; None
+            if nothing was chosen, or nothing was kept for it.
+        """
+        if self._before_last is None or self._cache is None or len(self.choices) <= first:
+            return None
+        trunk = language_model(self._model)
+        last_TD, snapshot = self._before_last
+        self._cache.restore(snapshot)
+        ids = [choice.id for choice in self.choices[:-1]]
+        embeds_TD = last_TD
+        if ids:
+            answer = trunk.embed(torch.tensor(ids, device=self.inputs.input_ids.device))
+            embeds_TD = torch.cat([last_TD, answer])
+        return trunk.look(embeds_TD, self._cache)[:, :, first:]
 
     @torch.inference_mode()
     def _step(self, idx: int) -> Tensor:

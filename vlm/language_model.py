@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from .cache import Cache, Fp8Scales
+from .cache import AttentionCache, Cache, Fp8Scales
 from .config import LanguageConfig
 from .layers.attention import AttentionMixer
 from .layers.mamba1 import Mamba1Mixer
@@ -233,6 +233,23 @@ class LanguageModel(nn.Module):
         if cache is not None:
             cache.advance([stop - start for start, stop in row.spans])
         return self.norm_f(x_TD)
+
+    def look(self, inputs_embeds: Tensor, cache: Cache) -> Tensor:
+        """Run tokens `(T, D)` into a cache of one sequence, and see what they attend to.
+
+        Returns:
+            Float32 `(attention layers, heads, T, tokens in the cache)`, on `head_device`.
+        """
+        row, x_TD, seen = PackedRow.of(inputs_embeds, None), inputs_embeds, []
+        for layer, entry in zip(self.layers, cache.layers, strict=True):
+            assert isinstance(layer, Block)
+            x_TD = x_TD.to(layer.device)
+            before_TD = layer.norm(x_TD)
+            x_TD = layer(x_TD, row.on(layer.device), entry)
+            if isinstance(layer.mixer, AttentionMixer) and isinstance(entry, AttentionCache):
+                seen.append(layer.mixer.weights(before_TD, entry).to(self.head_device))
+        cache.advance([row.bounds[-1]])
+        return torch.stack(seen)
 
     def _run_layers(self, x_TD: Tensor, row: PackedRow, cache: Cache | None) -> Tensor:
         if self.is_spread:

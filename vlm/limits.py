@@ -15,6 +15,7 @@ from typing import Any
 from ..data.image_transform import ImageInfo
 from ..data.media import DEFAULT_DPI, Page
 from ..errors import CheckpointError
+from .citations import Citations
 
 LIMITS_FILE = "latentvlm.json"
 # Ordinary text is taken to be 12 points high: 16 pixels at the 96 dpi of a screen.
@@ -32,6 +33,7 @@ class ModelLimits:
         trained_characters: every character a question could hold.
         low_confidence: answers below this `Answer.confidence` are more often wrong than right.
         languages: of the training text, as ISO 639 codes.
+        citations: how the page that an answer was read from is told.
     """
 
     trained_max_visual_tokens: int | None = None
@@ -40,6 +42,7 @@ class ModelLimits:
     trained_characters: str | None = None
     low_confidence: float | None = None
     languages: tuple[str, ...] = ()
+    citations: Citations | None = None
 
     @classmethod
     def read(cls, folder: str | Path) -> "ModelLimits":
@@ -66,6 +69,9 @@ class ModelLimits:
                 raise CheckpointError(f"{path} has {value!r} for {key}, which cannot be.")
         if "languages" in values:
             values["languages"] = tuple(values["languages"])
+        if "citations" in values:
+            heads = tuple((layer, head) for layer, head in values["citations"]["heads"])
+            values["citations"] = Citations(heads=heads, threshold=values["citations"]["threshold"])
         return cls(**values)
 
     def write(self, folder: str | Path) -> None:
@@ -167,6 +173,15 @@ def _is_right(key: str, value: Any) -> bool:
         return isinstance(value, str)
     if key == "languages":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if key == "citations":
+        return (
+            isinstance(value, dict)
+            and value.keys() == {"heads", "threshold"}
+            and isinstance(value["threshold"], int | float)
+            and isinstance(value["heads"], list)
+            and all(isinstance(each, list) and len(each) == 2 for each in value["heads"])
+            and all(type(n) is int and n >= 0 for each in value["heads"] for n in each)
+        )
     kinds = int if key in ("trained_max_visual_tokens", "trained_max_pages") else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
 

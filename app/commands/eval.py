@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..options import ModelOptions, expand_options
+from .citations import citations
 
 if TYPE_CHECKING:
     from ...eval.responder import VLMResponder
@@ -64,6 +65,9 @@ def run(
     else:
         show_scores(result)
         print(f"Responses and scores are in {out}.")
+
+
+app.command()(citations)
 
 
 @app.command()

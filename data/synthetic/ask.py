@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 from .document import QA
-from .draft import Column, Draft, Table
+from .draft import Column, Draft, Field, Table
 from .fields import FIELDS, FieldKind
 from .questions import KINDS, NOT_IN_DOCUMENT, phrase
 from .tables import TABLE_KINDS
@@ -18,6 +18,14 @@ _IN_TABLES = {
     "table", "order number", "gate", "sender", "recipient",
 }  # fmt: skip
 _SHORT_TEXT, _LONG_TEXT = 160, 500  # characters up to which a page is transcribed always, ever
+
+
+def groups_in(draft: Draft) -> set[str]:
+    """Groups of fields that a question could find in a document, or take something in it for."""
+    taken = set()
+    for field in draft.fields:
+        taken |= {field.kind.group, *field.kind.also}
+    return taken | _IN_TABLES if draft.table is not None else taken
 
 
 def _alike(a: QA, b: QA) -> bool:
@@ -78,7 +86,10 @@ class Asker:
     def field(self) -> QA | None:
         if not self.draft.fields:
             return None
-        field = self.rng.choice(self.draft.fields)
+        return self.about(self.rng.choice(self.draft.fields))
+
+    def about(self, field: Field) -> QA:
+        """The value of one field."""
         question = self._phrase("field", asked=self._asked(field.kind))
         return QA("field", question, field.value, field.slot)
 
@@ -181,11 +192,7 @@ class Asker:
         return QA("yes_no", question, "Yes" if value == field.value else "No")
 
     def _absent_kind(self) -> FieldKind | None:
-        taken = set()
-        for field in self.draft.fields:
-            taken |= {field.kind.group, *field.kind.also}
-        if self.draft.table is not None:
-            taken |= _IN_TABLES
+        taken = groups_in(self.draft)
         free = [kind for kind in FIELDS.values() if kind.group not in taken]
         return self.rng.choice(free) if free else None
 

@@ -91,8 +91,13 @@ def _finish(
 
 def write(seed: int, config: GeneratorConfig) -> Document:
     """Draws a document of level "lines", "small" or "page"."""
+    return write_from_draft(seed, config)[0]
+
+
+def write_from_draft(seed: int, config: GeneratorConfig) -> tuple[Document, Draft]:
+    """The document of `write`, and the draft that knows its fields."""
     draft, template, _ = _draft(seed, config)
-    return _finish(seed, config, draft, template).document
+    return _finish(seed, config, draft, template).document, draft
 
 
 def rewrite(seed: int, config: GeneratorConfig, slot: str) -> tuple[Document, QA] | None:

@@ -38,19 +38,9 @@ class AttentionMixer(nn.Module):
 
     def forward(self, x_TD: Tensor, row: PackedRow, cache: AttentionCache | None = None) -> Tensor:
         T = x_TD.shape[0]
-        q = self.q_proj(x_TD).view(T, -1, self.head_dim)
-        k = self.k_proj(x_TD).view(T, -1, self.head_dim)
+        before = [0] * len(row.spans) if cache is None else cache.lengths
+        q, k = self._queries_and_keys(x_TD, row, before)
         v = self.v_proj(x_TD).view(T, -1, self.head_dim)
-        if self.query_factor is not None:
-            q = q * self.query_factor
-        if self.rotary is not None:
-            before = [0] * len(row.spans) if cache is None else cache.lengths
-            counts = [
-                torch.arange(length, length + stop - start, device=q.device)
-                for length, (start, stop) in zip(before, row.spans, strict=True)
-            ]
-            tables = rotary_tables(row.join(counts), dims=self.rotary.dims, theta=self.rotary.theta)
-            q, k = rotate(q, *tables), rotate(k, *tables)
         if cache is None:
             out = packed_attention(q, k, v, row.bounds)
         elif row.is_decode:
@@ -63,6 +53,39 @@ class AttentionMixer(nn.Module):
                 parts.append(causal_attention(q[start:stop], keys, values))
             out = row.join(parts)
         return self.o_proj(out.reshape(T, -1))
+
+    def weights(self, x_TD: Tensor, cache: AttentionCache) -> Tensor:
+        """What the newest T tokens of a cache's one sequence attend to, float32 `(heads, T, all)`.
+
+        Args:
+            x_TD: the input with which they were added to the cache.
+        """
+        T, length = x_TD.shape[0], cache.lengths[0]
+        q_THE, k_TGE = self._queries_and_keys(x_TD, PackedRow.of(x_TD, None), [length - T])
+        keys_GKE = cache.filled_keys(0, k_TGE.dtype).repeat_interleave(
+            q_THE.shape[1] // k_TGE.shape[1], dim=0
+        )
+        scores = q_THE.transpose(0, 1).float() @ keys_GKE.float().mT * self.head_dim**-0.5
+        later = torch.ones(T, length, dtype=torch.bool, device=scores.device).triu(length - T + 1)
+        return scores.masked_fill(later, -torch.inf).softmax(-1)
+
+    def _queries_and_keys(
+        self, x_TD: Tensor, row: PackedRow, before: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Queries `(T, H, E)` and keys `(T, G, E)`; `before` counts what each sequence had."""
+        T = x_TD.shape[0]
+        q = self.q_proj(x_TD).view(T, -1, self.head_dim)
+        k = self.k_proj(x_TD).view(T, -1, self.head_dim)
+        if self.query_factor is not None:
+            q = q * self.query_factor
+        if self.rotary is not None:
+            counts = [
+                torch.arange(length, length + stop - start, device=q.device)
+                for length, (start, stop) in zip(before, row.spans, strict=True)
+            ]
+            tables = rotary_tables(row.join(counts), dims=self.rotary.dims, theta=self.rotary.theta)
+            q, k = rotate(q, *tables), rotate(k, *tables)
+        return q, k
 
     def weights_read_together(self) -> list[tuple[list[Tensor], int]]:
         """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
