@@ -1,8 +1,9 @@
 """Any timm tower that encodes pictures of any size, behind the `VisionEncoder` protocol.
 
-Vision transformers resample their position table to each grid (bicubic, as timm does);
-convolutional towers serve when their stride is the patch. The features are the last block's,
-normalised by the tower's final norm where it has one, without prefix tokens and head.
+Vision transformers resample their position table to each grid (bicubic, as timm does), Swin
+towers pad to whole windows; convolutional towers serve when their stride is the patch. The
+features are the last block's, normalised by the tower's final norm where it has one, without
+prefix tokens and head.
 """
 
 import difflib
@@ -72,6 +73,11 @@ class TimmEncoder(PictureTower):
         )[-1]
 
 
+# What makes a tower take pictures of other sizes than it was built for, by kinds of towers: those
+# with a table of positions resample it, those with windows pad to whole ones.
+_ANY_SIZE = (("dynamic_img_size", True), ("strict_img_size", False))
+
+
 def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Module:
     # Only names of the registry: others, such as hf-hub:..., read the net even without weights.
     if not timm.is_model(name):
@@ -79,13 +85,16 @@ def _create(name: str, pretrained: bool, model_args: dict[str, Any]) -> nn.Modul
         hint = f"; near it are {', '.join(near)}" if near else ""
         raise ConfigError(f"timm has no tower {name}{hint}.")
     try:
-        try:
-            any_size = {"dynamic_img_size": True, **model_args}
-            return timm.create_model(name, pretrained=pretrained, num_classes=0, **any_size)
-        except TypeError as error:  # towers without positions have no such switch
-            if "dynamic_img_size" not in str(error):
-                raise
-            return timm.create_model(name, pretrained=pretrained, num_classes=0, **model_args)
+        for switch, value in _ANY_SIZE:
+            try:
+                return timm.create_model(
+                    name, pretrained=pretrained, num_classes=0, **{switch: value, **model_args}
+                )
+            except TypeError as error:
+                if switch not in str(error):
+                    raise
+        # towers without positions have no such switch
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, **model_args)
     except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as error:
         if pretrained:
             raise CheckpointError(

@@ -142,6 +142,22 @@ def test_unknown_names_bring_near_ones(make):
             make(remote)
 
 
+def test_windows_of_another_size_are_those_of_a_tower_built_for_it():
+    size = (160, 128)
+    arguments = {"depths": (1, 2, 1, 1), "always_partition": True}
+    torch.manual_seed(0)
+    encoder = TimmEncoder("swin_tiny_patch4_window7_224", model_args=arguments).eval()
+    built = timm.create_model(
+        "swin_tiny_patch4_window7_224", num_classes=0, img_size=size, **arguments
+    ).eval()
+    built.load_state_dict(encoder.tower.state_dict(), strict=False)
+    pictures = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        found = encoder.feature_maps(pictures)
+        wanted = built.forward_features(pictures).permute(0, 3, 1, 2)
+    torch.testing.assert_close(found, wanted)
+
+
 @pytest.mark.parametrize("name", ["test_vit_relpos", "convit_tiny", "levit_128", "hiera_tiny_224"])
 def test_towers_of_one_size_are_refused_by_name(name):
     with pytest.raises(ConfigError, match=f"tower {name} .*cannot encode|tower {name} cannot"):

@@ -12,7 +12,10 @@ from safetensors.torch import load_file
 from latentvlm.data.processor import Processor
 from latentvlm.data.synthetic import GeneratorConfig, generate
 from latentvlm.errors import CheckpointError, ConfigError
+from latentvlm.vlm.api import load
 from latentvlm.vlm.checkpoint import load_model
+from latentvlm.vlm.model import VisionLanguageModel
+from latentvlm.vlm.sampling import GenerationConfig
 from latentvlm.vlm.train.loop import Callbacks, RunReport, train
 from latentvlm.vlm.train.progress import Progress
 from latentvlm.vlm.train.recipe import Recipe, parse_recipe
@@ -177,6 +180,61 @@ def test_the_model_folder_answers(tmp_path):
         logits = model(inputs.input_ids, pixel_values=inputs.pixel_values,
                        image_grid_hw=inputs.image_grid_hw)  # fmt: skip
         assert logits.shape == (len(inputs.input_ids), 288)
+
+
+TOWERS = [
+    {"library": "timm", "name": "test_vit"},
+    {"library": "radio", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4,
+     "max_img_size": 256, "patch_size": 8},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tower", "optimizer", "tasks"),
+    [(TOWERS[0], "muon", ["tower", "answers"]), (TOWERS[1], "adamw", ["answers"])],
+)
+def test_a_tower_of_ones_own_is_trained_and_answers(tmp_path, tower, optimizer, tasks):
+    path = tmp_path / "recipe.yaml"
+    values = {
+        "name": "small", "seed": 1, "preset": "tiny", "output": str(tmp_path / "out"),
+        "tower": tower, "tokenizer": {"vocab_size": 288, "documents": 4},
+        "data": {"workers": 0, "documents_per_shard": 8},
+        "stages": [stage(task, steps=2, optimizer=optimizer) for task in tasks],
+    }  # fmt: skip
+    path.write_text(json.dumps(values))
+    before = make_trainee(parse_recipe(values)).model.vision_encoder.state_dict()
+    assert run_recipe(path, device="cpu", show=False).finished
+    folder = tmp_path / "out" / "model"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model_type"] == "latentvlm"
+    assert tower.items() <= config["vision_config"].items()
+    vlm = load(folder, "cpu", dtype="float32")
+    assert isinstance(vlm.model, VisionLanguageModel)
+    after = vlm.model.vision_encoder.state_dict()
+    moved = [name for name in after if (after[name] - before[name]).abs().max() > 1e-3]
+    assert len(moved) > len(after) / 2
+    document = generate(5, GeneratorConfig(level="line"))
+    answer = vlm.ask("Read.", document.image, generation=GenerationConfig(max_tokens=3))
+    assert answer.usage.visual_tokens > 0 and answer.usage.answer_tokens > 0
+
+
+@pytest.mark.parametrize(("tower", "sentence"), [
+    ({"library": "timm", "name": "test_vitt"}, "the recipe's tower: .*near it are test_vit"),
+    ({"library": "tim", "name": "x"}, "the recipe's tower names .* timm, open_clip or radio"),
+    ({"library": "timm", "name": "convit_tiny"}, "tower convit_tiny .*cannot"),
+    ({"library": "radio", "num_attention_heads": 0}, "tower: .*num_attention_heads is 0"),
+    ({"library": "timm", "name": "test_vit", "dephts": 1}, "the recipe's tower has .* key dephts"),
+])  # fmt: skip
+def test_a_tower_that_cannot_be_is_refused_before_anything_starts(tmp_path, tower, sentence):
+    path = tmp_path / "recipe.yaml"
+    values = {
+        "name": "small", "seed": 1, "preset": "tiny", "output": str(tmp_path / "out"),
+        "tower": tower, "stages": [stage("answers")],
+    }  # fmt: skip
+    path.write_text(json.dumps(values))
+    with pytest.raises(ConfigError, match=sentence):
+        run_recipe(path, device="cpu", show=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_time_limit(tmp_path, capsys):

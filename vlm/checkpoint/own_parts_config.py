@@ -57,7 +57,7 @@ def config_from_json(values: Mapping[str, Any], *, strict: bool = False) -> Visi
     image_id, video_id = keys.take("image_token_id", 18), keys.take("video_token_id")
     pruning = keys.take("video_pruning_rate", 0.0)
     extra = keys.rest(known=(), strict=strict)
-    tower, vision_rest = _tower_from_json(parts["vision_config"], strict=strict)
+    tower, vision_rest = tower_from_json(parts["vision_config"], strict=strict)
     if vision_rest:
         extra["vision_config"] = vision_rest
     return VisionLanguageConfig(
@@ -104,9 +104,15 @@ def _text_from_json(values: Mapping[str, Any], *, strict: bool) -> LanguageConfi
     return config
 
 
-def _tower_from_json(
+def tower_from_json(
     values: Mapping[str, Any], *, strict: bool
 ) -> tuple[TowerConfig, dict[str, Any]]:
+    """A tower by its `vision_config`, and the keys that nothing reads.
+
+    Raises:
+        ConfigError: there is no such tower, a value is not supported, or `strict` and an unknown
+            key.
+    """
     library = values.get("library")
     rest = {key: value for key, value in values.items() if key != "library"}
     if library == RADIO:

@@ -15,7 +15,11 @@ from .muon import Muon
 from .recipe import LearningRates, OptimizerSettings
 
 # Not pulled towards zero: vectors (norms, biases, A_log, D, dt_bias) and these tables.
-NO_DECAY = ("embeddings.weight", "pos_embed", "cls_token.token", "A_log")
+NO_DECAY = (
+    *("embeddings.weight", "pos_embed", "cls_token.token", "A_log"),
+    # of towers of libraries
+    *("cls_token", "reg_token", "positional_embedding", "class_embedding"),
+)
 # Kept as it is made: transformers and vLLM apply it, and its identity keeps them in agreement.
 ALWAYS_FROZEN = "vision_final_layernorm."
 
@@ -102,6 +106,8 @@ def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:
     """Products inside the blocks and the projector, stacks of experts among them; not what reads
     pixels or reads and writes ids."""
     outer = ("embedder.", "embeddings.", "lm_head.", "char_head.", "conv1d.")
+    if parameter.dim() > 3:  # kernels, such as those that read pixels in towers of libraries
+        return False
     return parameter.dim() > 1 and not any(part in name for part in (*outer, *NO_DECAY))
 
 

@@ -267,6 +267,8 @@ class Recipe:
         seed: of weights and documents.
         preset: architecture, a name in `vlm/presets/`.
         output: folder of checkpoints, logs, shards and the model.
+        tower: what sees, in place of the preset's tower: the keys of a `vision_config` of
+            `docs/own_parts.md`, such as `{library: timm, name: vit_tiny_patch16_224}`.
         start: parts that begin with other runs' weights instead of random ones; runs on several
             machines or cores are joined this way.
         precision: `float32`, or `bfloat16` (autocast; weights stay float32).
@@ -277,6 +279,7 @@ class Recipe:
     preset: str
     output: str
     stages: tuple[Stage, ...]
+    tower: dict[str, Any] | None = None
     start: tuple[Start, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
     tokenizer: TokenizerSettings = TokenizerSettings()

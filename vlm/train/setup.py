@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,8 @@ from ...token_reduction.evs import EVSRates
 from ...vision_encoder.radio import RadioEncoder
 from ..api import PRETRAINED
 from ..checkpoint import load_config, load_model
-from ..config import VisionLanguageConfig
+from ..checkpoint.own_parts_config import MODEL_TYPE, tower_from_json
+from ..config import LanguageConfig, VisionLanguageConfig
 from ..model import VisionLanguageModel
 from ..presets import preset
 from .examples import AnswerExamples, TowerExamples
@@ -36,11 +38,40 @@ from .tasks import AnswersTask, Task, TowerTask, Trainee
 
 
 def model_config(recipe: Recipe) -> VisionLanguageConfig:
-    """The preset's architecture; the vocabulary is that of what it starts from, if anything."""
+    """The preset's architecture with the recipe's tower, if it names one.
+
+    The vocabulary is that of what it starts from, if anything.
+
+    Raises:
+        ConfigError: there is no such preset or tower.
+    """
     config = preset(recipe.preset)
+    if recipe.tower is not None:
+        config = _with_tower(config, recipe.tower)
     if not isinstance(config, VisionLanguageConfig):
-        raise ConfigError(f"preset {recipe.preset!r} is a language model; choose one with a tower")
+        raise ConfigError(
+            f"preset {recipe.preset!r} is a language model; choose one with a tower, or name one "
+            "as tower"
+        )
     return replace(config, text=replace(config.text, vocab_size=_vocab_size(recipe)))
+
+
+def _with_tower(
+    config: VisionLanguageConfig | LanguageConfig, values: Mapping[str, Any]
+) -> VisionLanguageConfig:
+    """A model of one's own parts: a tower before the preset's language model."""
+    try:
+        tower, _ = tower_from_json(values, strict=True)
+    except ConfigError as error:
+        said = str(error).replace("config.json: vision_config", "the recipe's tower")
+        raise ConfigError(said if said != str(error) else f"the recipe's tower: {said}") from error
+    return VisionLanguageConfig(
+        text=config.text if isinstance(config, VisionLanguageConfig) else config,
+        vision=tower,
+        projector_hidden_size=4 * tower.hidden_size,
+        image_token_id=VisionLanguageConfig.image_token_id,
+        family=MODEL_TYPE,
+    )
 
 
 def _vocab_size(recipe: Recipe) -> int:

@@ -52,6 +52,8 @@ def build(cls: type[T], values: Any, *, where: str) -> T:
 
 def convert(hint: Any, value: Any, *, where: str) -> Any:
     """Check a value against a type hint and bring it into that type."""
+    if hint is Any:
+        return value
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
