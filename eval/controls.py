@@ -77,7 +77,7 @@ def control_cases(
                     continue
                 image, after = found
                 name = f"{sample.id}#{control}"
-                request = replace(sample.request, id=name, image=image)
+                request = replace(sample.request, id=name, media=(image,))
                 cases.append(
                     ControlCase(
                         request=request,

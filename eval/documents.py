@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..data.synthetic import GeneratorConfig, generate
 from ..errors import ConfigError
+from .request_hash import request_hash
 from .samples import Request, Sample
 
 BENCHMARK = "latentvlm-docs"
@@ -134,7 +135,7 @@ def _rung_samples(name: str, rung: Rung, count: int) -> list[DocumentSample]:
             request = Request(
                 id=f"{name}/{seed - _FIRST_SEED:04d}/{idx}",
                 question=qa.question,
-                image=document.image,
+                media=(document.image,),
                 max_tokens=rung.max_tokens,
             )
             samples.append(
@@ -151,15 +152,6 @@ def _rung_samples(name: str, rung: Rung, count: int) -> list[DocumentSample]:
             )
         seed += 1
     return samples
-
-
-def request_hash(request: Request) -> str:
-    """A checksum of all that the model is shown."""
-    digest = hashlib.sha256()
-    head = f"{request.id}\n{request.question}\n{request.max_tokens}\n{request.image.shape}\n"
-    digest.update(head.encode("utf-8"))
-    digest.update(request.image.tobytes())
-    return digest.hexdigest()[:16]
 
 
 def content_hash(samples: Iterable[Sample]) -> str:

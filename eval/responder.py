@@ -2,15 +2,17 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import LatentVLMError
+from ..errors import LatentVLMError, MediaError
 from ..vlm.sampling import GenerationConfig
 from .samples import Request, Response
 
 if TYPE_CHECKING:
+    from ..vlm.answer import Answer
     from ..vlm.api import VLM
 
 
@@ -20,24 +22,38 @@ class VLMResponder:
     Args:
         vlm: the model.
         name: what reports call it; with `fingerprint` it also tells its answers from another's.
+        arguments: further keyword arguments of `VLM.ask`: dpi, frames, evs, token_budget, ...
+        max_tokens: in place of what a request says.
+        stops_on_error: whether anything that the model raises ends the run.
     """
 
-    def __init__(self, vlm: "VLM", *, name: str):
+    def __init__(
+        self,
+        vlm: "VLM",
+        *,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        max_tokens: int | None = None,
+        stops_on_error: bool = False,
+    ):
         self.vlm = vlm
         self.name = name
+        self.arguments = dict(arguments or {})
+        self.max_tokens = max_tokens
+        self.stops_on_error = stops_on_error
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answers each request; one that cannot be answered becomes a response with its error."""
         for request in requests:
             begin = time.perf_counter()
-            config = GenerationConfig(max_tokens=request.max_tokens)
+            config = GenerationConfig(max_tokens=self.max_tokens or request.max_tokens)
             try:
-                answer = self.vlm.ask(request.question, request.image, generation=config)
-            except LatentVLMError as error:
-                seconds = time.perf_counter() - begin
-                yield Response(
-                    id=request.id, text="", finish_reason="error", error=str(error), seconds=seconds
-                )
+                media = [sources(each) for each in request.media]
+                answer = self.vlm.ask(request.question, *media, generation=config, **self.arguments)
+            except Exception as error:  # a model of one's own may raise anything
+                if self.stops_on_error:
+                    raise
+                yield failed(request, error, begin)
                 continue
             yield Response(
                 id=request.id,
@@ -46,7 +62,59 @@ class VLMResponder:
                 finish_reason=answer.finish_reason,
                 answer_tokens=answer.usage.answer_tokens,
                 seconds=time.perf_counter() - begin,
+                details=_details(answer),
             )
+
+
+def sources(medium: Any) -> Any:
+    """A medium as `VLM.ask` takes it; a stored one is read."""
+    return medium.source() if hasattr(medium, "source") else medium
+
+
+def failed(request: Request, error: BaseException, begin: float) -> Response:
+    """The response to a request that could not be answered."""
+    text = str(error) if isinstance(error, LatentVLMError) else f"{type(error).__name__}: {error}"
+    seconds = time.perf_counter() - begin
+    return Response(
+        id=request.id,
+        text="",
+        finish_reason="error",
+        error=text,
+        seconds=seconds,
+        details={"is_bad_media": True} if isinstance(error, MediaError) else {},
+    )
+
+
+def _details(answer: "Answer") -> dict[str, Any]:
+    """What it took and what was seen, for the record."""
+    usage, timing = answer.usage, answer.timing
+    details: dict[str, Any] = {
+        "prompt_tokens": usage.prompt_tokens,
+        "visual_tokens": usage.visual_tokens,
+        "visual_tokens_before": usage.visual_tokens_before,
+        "time_to_first_token_s": round(timing.time_to_first_token_s, 4),
+        "encode_s": round(timing.encode_s, 4),
+        "prefill_s": round(timing.prefill_s, 4),
+        "decode_s": round(timing.decode_s, 4),
+        "image_grids": usage.image_grids,
+    }
+    if answer.reasoning:
+        details["reasoning"] = answer.reasoning
+    if answer.warnings:
+        details["warnings"] = answer.warnings
+    if usage.videos:
+        details["videos"] = [asdict(each) for each in usage.videos]
+    if answer.frames:
+        details["frames"] = [
+            {
+                "indices": each.indices,
+                "timestamps": [round(float(t), 3) for t in each.timestamps],
+                "way": each.way,
+                "backend": each.backend,
+            }
+            for each in answer.frames
+        ]
+    return details
 
 
 def fingerprint(folder: str | Path) -> str:

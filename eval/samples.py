@@ -1,27 +1,34 @@
 """What passes between a benchmark, a model and the scores."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A question about a picture: all that a model is shown.
+    """A question about pictures, documents or videos: all that a model is shown.
 
     Attributes:
         id: unique within a run.
         question: the question.
-        image: uint8 `(height, width, 3)`, RGB.
+        media: what is shown, in order: arrays uint8 `(height, width, 3)`, RGB; stored media
+            (`media.py`), which are read when they are shown; or videos as `data/video.py` has them.
         max_tokens: the longest answer that is waited for.
     """
 
     id: str
     question: str
-    image: np.ndarray
+    media: tuple[Any, ...]
     max_tokens: int
+
+    @property
+    def image(self) -> np.ndarray:
+        """The picture of a request that shows one array."""
+        (image,) = self.media
+        return image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +43,8 @@ class Response:
         error: why there is no answer, if `finish_reason` is "error".
         answer_tokens: tokens written; None if the model has none.
         seconds: how long it took.
+        details: what else is known of it: tokens of the prompt, where the time went, how pictures
+            were cut up, which frames of a video were seen. It can be written as JSON.
     """
 
     id: str
@@ -45,6 +54,7 @@ class Response:
     error: str = ""
     answer_tokens: int | None = None
     seconds: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_cut_off(self) -> bool:
@@ -87,5 +97,5 @@ class Responder(Protocol):
     name: str
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
-        """Answers the requests in their order, one response each."""
+        """Answers the requests, one response each, in any order; each the moment it is there."""
         ...

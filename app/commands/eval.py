@@ -1,73 +1,218 @@
-"""`latentvlm eval`: measure a model, and write its card from what was measured."""
+"""`latentvlm eval`: measure a model, look at what it answered, compare two."""
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from ..eval_models import make_responder, open_model
+from ..evs_options import EVSOptions
+from ..frame_options import FrameOptions
 from ..options import ModelOptions, expand_options
+from ..progress import answers_progress
 from .citations import citations
-
-if TYPE_CHECKING:
-    from ...eval.responder import VLMResponder
-    from ...eval.rival import Rival
+from .eval_docs import run_documents
 
 app = typer.Typer(
-    help="Measure a model, and write its card from what was measured.", no_args_is_help=True
+    help="Measure a model, look at what it answered, compare two.", no_args_is_help=True
 )
+Profiles = Annotated[
+    str, typer.Option(help="Whose rules: strict, lmms-eval, vlmevalkit or official.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+__all__ = ["app", "make_responder"]
 
 
 @app.command()
 @expand_options
 def run(
-    benchmark: Annotated[str, typer.Argument(help="latentvlm-docs.")],
+    benchmark: Annotated[
+        str, typer.Argument(help="latentvlm-docs, folder, docvqa, ... (see `eval list`).")
+    ],
     model: ModelOptions,
+    video: FrameOptions,
+    evs: EVSOptions,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="The benchmark's files; of `folder`, yours.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the benchmark (the usual).")] = None,
+    limit: Annotated[int | None, typer.Option(help="Most questions, from the first (all).")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where answers and scores go; goes on there.")
+    ] = Path("runs/eval"),
+    profile: Profiles = "strict",
+    prompt: Annotated[
+        str | None, typer.Option(help="In place of the usual one; {question} and {options}.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Longest answer, in tokens (as the benchmark says).")
+    ] = None,
+    dpi: Annotated[float | None, typer.Option(help="At which PDF pages are drawn.")] = None,
+    concurrency: Annotated[
+        int, typer.Option(help="Requests to a server at once, for --model http://...")
+    ] = 8,
+    on_error: Annotated[
+        str, typer.Option(help="go-on or stop, at a bad row or a failing model.")
+    ] = "go-on",
     rung: Annotated[
         list[str] | None,
-        typer.Option(help="line-one-font, line, lines, small or page; may be given again (all)."),
+        typer.Option(help="Of latentvlm-docs: line-one-font, line, lines, small, page (all)."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Most questions of each rung (all).")] = None,
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where responses and scores go; goes on there.")
-    ] = Path("runs/eval"),
     rival: Annotated[
-        bool, typer.Option("--rival", help="Ask Tesseract with rules the same questions.")
+        bool, typer.Option("--rival", help="Of latentvlm-docs: ask Tesseract with rules too.")
     ] = False,
     rival_only: Annotated[
-        bool, typer.Option("--rival-only", help="Ask the rival and no model.")
+        bool, typer.Option("--rival-only", help="Of latentvlm-docs: ask the rival alone.")
     ] = False,
     controls: Annotated[
-        bool, typer.Option("--controls", help="Blank page, other page, redrawn value.")
+        bool, typer.Option("--controls", help="Of latentvlm-docs: blank, other, redrawn page.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Ask a model the questions of a benchmark and score its answers."""
+    """Ask a model the questions of a benchmark and score its answers.
+
+    The model is a checkpoint, http://HOST/v1#NAME of an OpenAI-style server, or
+    transformers:FOLDER. Under torchrun the processes share the questions out.
+    """
     from ...errors import ConfigError
-    from ...eval.documents import BENCHMARK, document_samples
-    from ...eval.measure import MeasureConfig, measure
+    from ...eval.benchmarks import BENCHMARKS, load_benchmark
+    from ...eval.documents import BENCHMARK
+    from ...eval.metrics import Profile
 
-    if benchmark != BENCHMARK:
-        raise ConfigError(f"There is no benchmark {benchmark!r}; there is {BENCHMARK}.")
-    config = MeasureConfig(rungs=tuple(rung or ()), limit=limit, controls=controls)
-    document_samples(config.rungs, limit=1 if limit is None else min(limit, 1))
-    result = measure(
-        None if rival_only else make_responder(model),
-        make_rival() if rival or rival_only else None,
-        out,
-        config,
-        notify=show_progress if sys.stderr.isatty() else lambda what, done, total: None,
+    if benchmark == BENCHMARK:
+        return run_documents(
+            model,
+            rungs=rung or (),
+            limit=limit,
+            out=out,
+            rival=rival or rival_only,
+            rival_only=rival_only,
+            controls=controls,
+            as_json=as_json,
+        )
+    if rung or rival or rival_only or controls:
+        raise ConfigError(f"--rung, --rival, --rival-only and --controls are of {BENCHMARK} alone.")
+    if benchmark not in BENCHMARKS:
+        raise ConfigError(unknown_benchmark(benchmark))
+    if profile not in list(Profile):
+        raise ConfigError(f"There is no profile {profile!r}; choose one of {', '.join(Profile)}.")
+    if on_error not in ("go-on", "stop"):
+        raise ConfigError(f"--on-error is {on_error!r}; it is go-on or stop.")
+    from ...eval.evaluate import evaluate
+    from ...eval.manifest import make_manifest
+
+    loaded = load_benchmark(BENCHMARKS[benchmark], data, split=split, limit=limit, prompt=prompt)
+    shown = {**video.arguments(), **evs.arguments(), "dpi": dpi}
+    shown = {name: value for name, value in shown.items() if value is not None}
+    opened = open_model(
+        model,
+        shown=shown,
+        max_tokens=max_tokens,
+        concurrency=concurrency,
+        stops_on_error=on_error == "stop",
     )
-    if json:
-        from json import dumps
-
-        print(dumps(result, ensure_ascii=False))
+    manifest = make_manifest(
+        loaded, model=opened.about, decoding=opened.decoding, shown=opened.shown, limit=limit
+    )
+    for row in loaded.bad[:20]:
+        print(f"left out: {row.where}: {row.reason}", file=sys.stderr)
+    if len(loaded.bad) > 20:
+        print(f"left out: {len(loaded.bad) - 20} more rows", file=sys.stderr)
+    with answers_progress(loaded.benchmark.title, len(loaded.questions)) as count:
+        result = evaluate(
+            loaded,
+            opened.responder,
+            out,
+            manifest,
+            profile=profile,
+            on_error=on_error,
+            on_response=count,
+        )
+    if result is None:
+        print("This process is done; the last one writes the scores.", file=sys.stderr)
+    elif as_json:
+        print(json.dumps(result, ensure_ascii=False))
     else:
-        show_scores(result)
-        print(f"Responses and scores are in {out}.")
+        show_result(result)
+        print(f"Answers, scores and report.html are in {out}.")
 
 
 app.command()(citations)
+
+
+@app.command("list")
+def list_benchmarks() -> None:
+    """The benchmarks, their splits, and what to put where for each."""
+    from rich.console import Console
+
+    from ...eval.benchmarks import BENCHMARKS
+
+    console = Console(highlight=False)
+    console.print("[bold]latentvlm-docs[/]: drawn documents, nothing to put anywhere")
+    for name, each in BENCHMARKS.items():
+        console.print(
+            f"[bold]{name}[/]: {each.title}, {', '.join(each.splits)}; {each.metric}\n"
+            f"    {each.put}",
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def start(folder: Annotated[Path, typer.Argument(help="A folder of documents.")]) -> None:
+    """Write a questions.csv with a row for each document of a folder, to be filled in."""
+    from ...eval.benchmarks.folder import start_questions
+
+    path = start_questions(folder)
+    print(
+        f"{path}\nFill in question and answer, then: latentvlm eval run folder --data {folder} "
+        "--out runs/mine"
+    )
+
+
+@app.command()
+def rescore(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    profile: Profiles = "strict",
+    as_json: AsJson = False,
+) -> None:
+    """Score the answers of a run again, under another profile; no model is asked."""
+    from ...eval.evaluate import rescore as score_again
+
+    result = score_again(folder, profile)
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        show_result(result)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    second: Annotated[Path, typer.Argument(help="Another, on the same questions.")],
+    profile: Profiles = "strict",
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where the page goes, side by side.")
+    ] = Path("comparison.html"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare two runs: the difference with its interval, by kind, and what flipped."""
+    from ...eval.compare import compare as compare_runs
+    from ...eval.report.compare_report import signed, verdict, write_comparison
+
+    comparison = compare_runs(first, second, profile)
+    write_comparison(comparison, out)
+    result = comparison.result
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+        return
+    gap = result["difference"]
+    print(
+        f"{signed(gap['score'])} points (95% interval {signed(gap['low'])} to "
+        f"{signed(gap['high'])}) on {result['questions']} questions. {verdict(result)}\n"
+        f"{len(result['won'])} questions won, {len(result['lost'])} lost: {out}"
+    )
 
 
 @app.command()
@@ -88,63 +233,41 @@ def card(
     print(write_card(model, [read_scores(path) for path in scores], logs=log or ()))
 
 
-def make_responder(model: ModelOptions) -> "VLMResponder":
-    """Our model, named by its folder and a checksum of what is in it."""
-    from ...eval.responder import VLMResponder, fingerprint
-    from ...vlm.api import PRETRAINED
+def unknown_benchmark(name: str) -> str:
+    """A sentence with the nearest name."""
+    from difflib import get_close_matches
 
-    vlm = model.load()
-    folder = Path(model.model).expanduser().resolve() if model.model else PRETRAINED
-    return VLMResponder(vlm, name=f"{folder.name} {fingerprint(folder)}")
+    from ...eval.benchmarks import BENCHMARKS
+    from ...eval.documents import BENCHMARK
 
-
-def make_rival() -> "Rival":
-    from ...eval.ocr import Tesseract
-    from ...eval.rival import Rival
-
-    return Rival(Tesseract())
+    near = get_close_matches(name, [*BENCHMARKS, BENCHMARK], n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {BENCHMARK}, {', '.join(BENCHMARKS)}"
+    return f"There is no benchmark {name!r}; {hint}"
 
 
-def show_progress(what: str, done: int, total: int) -> None:
-    """One line on stderr that is written over."""
-    end = "\n" if done == total else ""
-    print(f"\r{what}: {done} of {total} ", end=end, file=sys.stderr, flush=True)
-
-
-def show_scores(result: dict[str, Any]) -> None:
-    """Tables of scores by rung and kind, then controls and calibration."""
+def show_result(result: dict[str, Any]) -> None:
+    """The score, by kind, and what became of the answers."""
     from rich.console import Console
     from rich.table import Table
 
     from ...eval.card import percent
 
-    console = Console()
-    for who in ("model", "rival"):
-        if who not in result:
-            continue
-        table = Table(
-            "rung", "kind", "n", "exact", "ANLS", "CER", "empty, cut, failed", "s",
-            title=f"{who}: {result[who]['name']}",
-        )  # fmt: skip
-        for column in table.columns[:2]:
-            column.no_wrap = True
-        for rung, about in result[who]["scores"].items():
-            kinds = about["kinds"] if len(about["kinds"]) > 1 else {}
-            for kind, cell in {"all": about["all"], **kinds}.items():
-                shares = (percent(cell[key]) for key in ("exact", "anls", "cer"))
-                bad = ", ".join(str(cell[key]) for key in ("empty", "cut_off", "failed"))
-                row = (rung, kind, str(cell["n"]), *shares, bad, f"{cell['seconds']:.2f}")
-                table.add_row(*row, style="bold" if kind == "all" else "")
-        console.print(table)
-    model = result.get("model", {})
-    if model.get("controls"):
-        table = Table("control", "n", "same answer", "not in document", "new value")
-        for control, about in model["controls"].items():
-            cell = about["all"]
-            shares = (percent(cell.get(key)) for key in ("keeps", "absent", "follows"))
-            table.add_row(control, str(cell["n"]), *shares)
-        console.print(table)
-    if model.get("calibration"):
-        sure = model["calibration"]["above_0.9"]
-        share = percent(sure["exact"])
-        console.print(f"confidence above 0.9: {sure['n']} answers, {share} of them exact")
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{result['benchmark']} ({result['split']}): {percent(result['score'])}[/] "
+        f"({percent(result['low'])} to {percent(result['high'])}), {result['n']} questions, "
+        f"{result['metric']} by {result['profile']}",
+        soft_wrap=True,
+    )
+    if len(result["kinds"]) > 1:
+        grid = Table("kind", "score", "interval", "n")
+        for kind, cell in result["kinds"].items():
+            interval = f"{percent(cell['low'])} to {percent(cell['high'])}"
+            grid.add_row(kind, percent(cell["score"]), interval, str(cell["n"]))
+        console.print(grid)
+    for name, value in result["further"].items():
+        console.print(f"{name}: {percent(value['score'])}")
+    counts = {name.replace("_", " "): n for name, n in result["counts"].items() if n}
+    console.print(", ".join(f"{name} {n}" for name, n in counts.items()))
+    if result["bad_rows"]:
+        console.print(f"{len(result['bad_rows'])} rows could not be asked")

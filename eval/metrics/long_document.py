@@ -10,10 +10,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ...errors import InputError
 from .edits import edit_distance, normalize, similarity
-from .grade import Gold, Grade, Metric, Profile
+from .grade import Gold, Grade, Grader, Metric, Profile
 from .literal import read_literal
 
+KINDS = ("Int", "Float", "Str", "List", "None")
 _UNANSWERABLE = "not answerable"
 _IN_BRACKETS = re.compile(r"\s*\([^)]*\)")
 _OUTER_QUOTE = re.compile(r"^['\"]|['\"]$")
@@ -202,13 +204,27 @@ def _strict(prediction: str, gold: Gold) -> float | Grade:
     return _official(prediction, gold)
 
 
+def _checked(grader: Grader) -> Grader:
+    """An unknown kind would be graded as a list by the authors, as a text by lmms-eval."""
+
+    def grade(prediction: str, gold: Gold) -> Grade | float:
+        if gold.kind not in KINDS:
+            raise InputError(
+                f"MMLongBench-Doc has no answer format {gold.kind!r}; Gold.kind is one of "
+                f"{', '.join(KINDS)}."
+            )
+        return grader(prediction, gold)
+
+    return grade
+
+
 LONG_DOCUMENT = Metric(
     name="MMLongBench-Doc",
     graders={
-        Profile.LMMS_EVAL: _lmms_eval,
-        Profile.VLMEVALKIT: _official,
-        Profile.OFFICIAL: _official,
-        Profile.STRICT: _strict,
+        Profile.LMMS_EVAL: _checked(_lmms_eval),
+        Profile.VLMEVALKIT: _checked(_official),
+        Profile.OFFICIAL: _checked(_official),
+        Profile.STRICT: _checked(_strict),
     },
 )
 

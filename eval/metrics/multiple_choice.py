@@ -53,13 +53,22 @@ def _by(reader: Reader, *, guesses: bool = False) -> Grader:
     return grade
 
 
+def _checked(grader: Grader) -> Grader:
+    """The kits give 0 to every reply if the gold names no option; that is a fault of the row."""
+
+    def grade(prediction: str, gold: Gold) -> Grade | float:
+        letters = tuple(ascii_uppercase[: len(gold.options)])
+        if not gold.answers or gold.answers[0] not in letters:
+            raise DataError(
+                f"Multiple choice needs the letter of an option as its gold answer; Gold.answers "
+                f"is {gold.answers!r} with {len(gold.options)} options."
+            )
+        return grader(prediction, gold)
+
+    return grade
+
+
 def _strict(prediction: str, gold: Gold) -> str | None:
-    letters = tuple(ascii_uppercase[: len(gold.options)])
-    if not gold.answers or gold.answers[0] not in letters:
-        raise DataError(
-            f"Multiple choice needs the letter of an option as its gold answer; Gold.answers is "
-            f"{gold.answers!r} with {len(gold.options)} options."
-        )
     return strict_letter(prediction, gold.options)
 
 
@@ -152,7 +161,7 @@ def _metric(name: str, lmms_eval: Grader, vlmevalkit: Grader, official: Grader) 
         Profile.OFFICIAL: official,
         Profile.STRICT: _by(_strict),
     }
-    return Metric(name=name, graders=graders)
+    return Metric(name=name, graders={key: _checked(each) for key, each in graders.items()})
 
 
 _LVB = (*_ANSWER_IS, *_BEST)
@@ -181,3 +190,5 @@ LONGVIDEOBENCH = _metric(
     _by(_first_or_inferred("ABCDE", _V1)),
     _by(_first("ABCDE", _LVB), guesses=True),
 )
+# A choice whose benchmark has no rules of its own for reading a letter.
+CHOICE = Metric(name="multiple choice", graders={Profile.STRICT: _checked(_by(_strict))})

@@ -42,7 +42,7 @@ def test_the_hash_sees_every_part(change: str) -> None:
     elif change == "image":
         image = sample.request.image.copy()
         image[0, 0, 0] ^= 1
-        request = dataclasses.replace(sample.request, image=image)
+        request = dataclasses.replace(sample.request, media=(image,))
         sample = dataclasses.replace(sample, request=request)
     elif change == "answer":
         sample = dataclasses.replace(sample, golds=("else",))

@@ -22,6 +22,12 @@ from latentvlm.eval.metrics import (
     relevance_score,
 )
 
+# No kit has a function of its own for these, or it asks a judge model.
+FEWER_PROFILES = {
+    "chartqapro": {Profile.OFFICIAL, Profile.STRICT},
+    "choice": {Profile.STRICT},
+    "yes_no": {Profile.OFFICIAL, Profile.STRICT},
+}
 OPTIONS = ("A red cup", "The dog", "Blue", "Steel")
 
 
@@ -35,9 +41,16 @@ def example(metric: str) -> tuple[str, Gold]:
         return "steel", Gold(answers=("steel",), kind="reasoning VQA en")
     if metric == "mmlongbench_doc":
         return "steel", Gold(answers=("steel",), kind="Str")
-    if METRICS[metric].name in ("AI2D", "MMMU", "MLVU", "MVBench", "LongVideoBench") or (
-        metric.startswith("video")
-    ):
+    if metric == "yes_no":
+        return "Yes, it is.", Gold(answers=("yes",))
+    if METRICS[metric].name in (
+        "AI2D",
+        "multiple choice",
+        "MMMU",
+        "MLVU",
+        "MVBench",
+        "LongVideoBench",
+    ) or (metric.startswith("video")):
         return "D", Gold(answers=("D",), options=OPTIONS)
     return "steel", Gold(answers=("steel",) * 10)
 
@@ -72,14 +85,68 @@ def test_what_cannot_be_graded_says_so() -> None:
     Gold(answers=("B",)), Gold(answers=("E",), options=OPTIONS), Gold(options=OPTIONS),
 ])  # fmt: skip
 def test_a_gold_that_is_no_option_is_not_graded_as_wrong(gold: Gold) -> None:
-    with pytest.raises(DataError, match="needs the letter of an option"):
-        grade("video_mme", "B", gold)
+    for profile in Profile:
+        with pytest.raises(DataError, match="needs the letter of an option"):
+            grade("video_mme", "B", gold, profile)
+
+
+def test_an_answer_format_that_is_none_is_named() -> None:
+    for profile in Profile:
+        with pytest.raises(InputError, match="has no answer format 'Integer'"):
+            grade("mmlongbench_doc", "5", Gold(answers=("5",), kind="Integer"), profile)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "is_same"),
+    [
+        ("1,234.50 EUR", "1234.50 eur", True),
+        ("$5", "5.00", True),
+        ("**Yes.**", "yes", True),
+        ("<think>no</think> Yes", "yes", True),
+        ("5 kg", "5 lb", False),
+        ("5", "5.2", False),
+        ("2024-03-17", "2024-03-18", False),
+        ("12 of 13", "12", False),
+        ("", "", False),
+        ("-5", "5", False),
+        ("1 234", "1234", True),
+    ],
+)
+def test_an_answer_says_the_same(prediction: str, gold: str, is_same: bool) -> None:
+    assert grade("answer", prediction, Gold(answers=("x y", gold))).score == is_same
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "official", "strict"),
+    [
+        ("10.4", Gold(answers=("10",)), 1.0, 1.0),
+        ("2013", Gold(answers=("2012",), texts=("YES",)), 0.0, 0.0),
+        ("1,000", Gold(answers=("1000",)), 0.8, 1.0),
+        ("['5', 'Spain']", Gold(answers=("[5, Spain]",)), 1.0, 1.0),
+        ("5", Gold(answers=("[5, 6]",)), 0.5, 0.5),
+        ("true", Gold(answers=("False",), kind="Fact Checking"), 0.0, 0.0),
+    ],
+)
+def test_chartqapro_grades_item_by_item(
+    prediction: str, gold: Gold, official: float, strict: float
+) -> None:
+    assert grade("chartqapro", prediction, gold, "official").score == official
+    assert grade("chartqapro", prediction, gold).score == strict
+
+
+def test_yes_or_no_is_the_first_word() -> None:
+    no = Gold(answers=("no",))
+    assert grade("yes_no", "Nothing moves", no, "official").score == 1.0
+    assert grade("yes_no", "Nothing moves", no).outcome == Outcome.UNPARSED
+    assert grade("yes_no", "Yes or no", no).outcome == Outcome.UNPARSED
+    assert grade("yes_no", "**No**, it stays", no).score == 1.0
 
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_every_metric_has_every_profile(metric: str) -> None:
     prediction, gold = example(metric)
-    for profile in Profile:
+    assert set(METRICS[metric].graders) == FEWER_PROFILES.get(metric, set(Profile))
+    for profile in METRICS[metric].graders:
         expected = 0.0 if (metric, profile) == ("mmmu_open", Profile.LMMS_EVAL) else 1.0
         assert grade(metric, prediction, gold, profile).score == expected, profile
 

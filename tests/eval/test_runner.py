@@ -15,7 +15,7 @@ from latentvlm.eval.samples import Request, Response
 def make_requests(count: int = 5, question: str = "What?") -> list[Request]:
     image = np.zeros((4, 4, 3), dtype=np.uint8)
     return [
-        Request(id=f"q{idx}", question=f"{question} {idx}", image=image, max_tokens=8)
+        Request(id=f"q{idx}", question=f"{question} {idx}", media=(image,), max_tokens=8)
         for idx in range(count)
     ]
 
@@ -71,8 +71,11 @@ def test_missing_and_mixed_up_responses_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no response to 3 requests: q2"):
         run(make_requests(), Silent(lambda r: "a"), tmp_path / "a.jsonl")
     swapped = FakeResponder(lambda r: Response(id="q4", text=""))
-    with pytest.raises(DataError, match="answered q4 for q0"):
+    with pytest.raises(DataError, match="answered q4 again"):
         run(make_requests(), swapped, tmp_path / "b.jsonl")
+    stranger = FakeResponder(lambda r: Response(id="q9", text=""))
+    with pytest.raises(DataError, match="answered q9 without being asked"):
+        run(make_requests(), stranger, tmp_path / "e.jsonl")
     with pytest.raises(DataError, match="2 requests have only 1"):
         run(make_requests(1) * 2, swapped, tmp_path / "c.jsonl")
     (tmp_path / "d.jsonl").write_text("{}\nnonsense\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from latentvlm.eval.scores import calibration, score
 
 def make_sample(idx: int, gold: str, kind: str = "field") -> Sample:
     image = np.zeros((2, 2, 3), dtype=np.uint8)
-    request = Request(id=f"s{idx}", question="?", image=image, max_tokens=8)
+    request = Request(id=f"s{idx}", question="?", media=(image,), max_tokens=8)
     return Sample(request=request, rung="lines", kind=kind, golds=(gold,))
 
 

@@ -1,0 +1,29 @@
+"""Yes or no."""
+
+import re
+
+from ..extract import without_thinking
+from .grade import Gold, Grade, Metric, Profile, unparsed
+
+_HEAD = re.compile(r"[\s*_`\"'(\[]*(yes|no)\b(?!\s*(?:,\s*)?(?:or|and)\b)", re.IGNORECASE)
+
+
+def _official(prediction: str, gold: Gold) -> Grade:
+    """TempCompass: what the reply begins with, so "Nothing" is no."""
+    lower = prediction.lower()
+    taken = next((word for word in ("yes", "no") if lower.startswith(word)), "")
+    if not taken:
+        return unparsed()
+    return Grade(score=float(taken == str(gold.answers[0]).lower()), taken=taken)
+
+
+def _strict(prediction: str, gold: Gold) -> Grade:
+    """The word that the reply begins with."""
+    found = _HEAD.match(without_thinking(prediction))
+    if not found:
+        return unparsed()
+    taken = found.group(1).lower()
+    return Grade(score=float(taken == str(gold.answers[0]).lower()), taken=taken)
+
+
+YES_NO = Metric(name="yes or no", graders={Profile.OFFICIAL: _official, Profile.STRICT: _strict})

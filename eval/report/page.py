@@ -1,0 +1,185 @@
+"""The frame of a report: one HTML file that needs nothing else, in light and dark."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+_STYLE = """
+:root { --paper: #fbfaf8; --card: #ffffff; --ink: #1d1f24; --soft: #6a6f7a; --line: #e4e2dd;
+  --right: #2c8a57; --part: #c79a24; --wrong: #c4473a; --other: #8a8f9a; --accent: #33569b; }
+@media (prefers-color-scheme: dark) { :root { --paper: #16181c; --card: #1f2227; --ink: #e9e8e4;
+  --soft: #9aa0ab; --line: #33373e; --right: #58b98a; --part: #dcb552; --wrong: #e27266;
+  --other: #878d98; --accent: #8fb0f0; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 80px; }
+h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; letter-spacing: -.01em; }
+h2 { font-size: 18px; margin: 44px 0 14px; }
+p { margin: 6px 0; } .soft { color: var(--soft); } .small { font-size: 13px; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
+  padding: 18px; }
+.top { display: grid; grid-template-columns: minmax(240px, 1fr) 2fr; gap: 16px; margin-top: 22px; }
+.score { font-size: 56px; font-weight: 650; line-height: 1.05; letter-spacing: -.03em; }
+.score small { font-size: 22px; font-weight: 500; color: var(--soft); letter-spacing: 0; }
+.bar { position: relative; height: 14px; border-radius: 7px; background: var(--line); }
+.bar > i { position: absolute; inset: 0 auto 0 0; border-radius: 7px; background: var(--accent); }
+.bar > b { position: absolute; top: 6px; height: 2px; background: var(--ink); opacity: .75; }
+.bar > b::before, .bar > b::after { content: ""; position: absolute; top: -4px; width: 2px;
+  height: 10px; background: var(--ink); } .bar > b::after { right: 0; }
+.stack { display: flex; height: 22px; border-radius: 8px; overflow: hidden; gap: 2px; }
+.stack > span { min-width: 3px; } .key { display: flex; flex-wrap: wrap; gap: 4px 18px;
+  margin-top: 10px; font-size: 13px; } .key i { display: inline-block; width: 10px; height: 10px;
+  border-radius: 3px; margin-right: 6px; }
+table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 550;
+  color: var(--soft); font-size: 13px; } td, th { padding: 6px 10px 6px 0; vertical-align: middle;
+  border-bottom: 1px solid var(--line); } td.n, th.n { text-align: right;
+  font-variant-numeric: tabular-nums; } td.bars { width: 42%; min-width: 140px; }
+.tools { display: flex; flex-wrap: wrap; gap: 8px; margin-bottom: 14px; }
+button, select { font: inherit; font-size: 14px; padding: 5px 13px; border-radius: 999px;
+  border: 1px solid var(--line); background: var(--card); color: var(--ink); cursor: pointer; }
+button[aria-pressed=true] { background: var(--ink); color: var(--paper);
+  border-color: var(--ink); }
+.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 16px;
+  align-items: start; }
+.example { padding: 0; overflow: hidden; } .example .body { padding: 14px 16px 16px; }
+.pages { display: flex; overflow-x: auto; background: var(--line); max-height: 300px;
+  scroll-snap-type: x proximity; gap: 2px; } .pages figure { margin: 0; flex: 1 0 auto;
+  max-width: 100%; scroll-snap-align: start; position: relative; text-align: center; }
+.pages img { display: block; max-height: 300px; max-width: 100%; margin: 0 auto; cursor: zoom-in;
+  background: #fff; } .pages figcaption { position: absolute; left: 6px; bottom: 6px;
+  font-size: 11px;
+  background: rgba(0,0,0,.6); color: #fff; border-radius: 4px; padding: 0 6px; }
+.q { font-weight: 600; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 8.5em;
+  overflow: auto; }
+dl { display: grid; grid-template-columns: auto 1fr; gap: 4px 12px; margin: 10px 0 0; }
+dt { color: var(--soft); font-size: 13px; padding-top: 1px; } dd { margin: 0; white-space: pre-wrap;
+  overflow-wrap: anywhere; max-height: 10em; overflow: auto; }
+.tag { display: inline-block; font-size: 12px; font-weight: 600; border-radius: 999px;
+  padding: 1px 10px; color: #fff; background: var(--other); margin: 0 6px 8px 0; }
+.tag.right, i.right, span.right { background: var(--right); }
+.tag.part, i.part, span.part { background: var(--part); }
+.tag.wrong, i.wrong, span.wrong { background: var(--wrong); }
+i.other, span.other { background: var(--other); } .tag.kind { background: none;
+  color: var(--soft); border: 1px solid var(--line); }
+.two { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; margin-top: 10px; }
+.two > div { border: 1px solid var(--line); border-radius: 8px; padding: 8px 10px;
+  overflow-wrap: anywhere; white-space: pre-wrap; } .two b { display: block; font-size: 12px;
+  color: var(--soft); font-weight: 550; }
+details { margin-top: 14px; } summary { cursor: pointer; color: var(--accent); }
+pre { overflow: auto; font-size: 12px; background: var(--card); border: 1px solid var(--line);
+  border-radius: 8px; padding: 12px; max-height: 480px; }
+.scroll { max-height: 560px; overflow: auto; } .scroll td { vertical-align: top; font-size: 13px; }
+dialog { border: 0; padding: 0; max-width: 96vw; max-height: 96vh; background: transparent; }
+dialog img { max-width: 96vw; max-height: 94vh; display: block; background: #fff; }
+dialog::backdrop { background: rgba(0,0,0,.75); }
+[hidden] { display: none !important; }
+@media (max-width: 720px) { .top { grid-template-columns: 1fr; } .score { font-size: 46px; } }
+"""
+_SCRIPT = """
+const box = document.querySelector("dialog");
+document.querySelectorAll(".pages img").forEach(img => img.addEventListener("click", () => {
+  box.innerHTML = ""; box.append(img.cloneNode()); box.showModal(); }));
+box.addEventListener("click", () => box.close());
+const cards = [...document.querySelectorAll(".example")];
+const buttons = [...document.querySelectorAll("button[data-show]")];
+const kinds = document.querySelector("select[data-kind]");
+function show() {
+  const on = buttons.find(b => b.getAttribute("aria-pressed") === "true");
+  cards.forEach(card => { card.hidden =
+    (on && on.dataset.show && card.dataset.is !== on.dataset.show) ||
+    (kinds && kinds.value && card.dataset.kind !== kinds.value); });
+  const none = document.querySelector("#none");
+  if (none) none.hidden = cards.some(card => !card.hidden);
+}
+buttons.forEach(b => b.addEventListener("click", () => {
+  buttons.forEach(each => each.setAttribute("aria-pressed", each === b)); show(); }));
+if (kinds) kinds.addEventListener("change", show);
+"""
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A whole HTML file."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body><main>\n"
+        + "\n".join(parts)
+        + f"\n</main><dialog></dialog><script>{_SCRIPT}</script></body></html>\n"
+    )
+
+
+def percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}%"
+
+
+def bar(score: float, low: float, high: float) -> str:
+    """A bar with its interval as a whisker."""
+    width = max(100 * (high - low), 0.4)
+    return (
+        f'<div class="bar" title="{percent(low)} to {percent(high)}">'
+        f'<i style="width:{100 * score:.2f}%"></i>'
+        f'<b style="left:{100 * low:.2f}%;width:{width:.2f}%"></b></div>'
+    )
+
+
+def stack(parts: Iterable[tuple[str, str, int]]) -> str:
+    """Counts as one bar of many parts, with a key: (label, class, count)."""
+    there = [part for part in parts if part[2]]
+    spans = "".join(
+        f'<span class="{kind}" style="flex:{count}" title="{escape(label)}: {count}"></span>'
+        for label, kind, count in there
+    )
+    keys = "".join(
+        f'<span><i class="{kind}"></i>{escape(label)} <b>{count:,}</b></span>'
+        for label, kind, count in there
+    )
+    return f'<div class="stack">{spans}</div><div class="key">{keys}</div>'
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers: Iterable[int] = ()) -> str:
+    """A table of cells that are HTML already; columns of `numbers` stand to the right."""
+    right = set(numbers)
+
+    def cells(values: Iterable[str], tag: str) -> str:
+        return "".join(
+            f"<{tag}{' class=n' if idx in right else ''}>{value}</{tag}>"
+            for idx, value in enumerate(values)
+        )
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    return f"<table><thead><tr>{cells(head, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def figures(shown: Iterable[tuple[str, str]]) -> str:
+    """Pictures in a row: (data address, label)."""
+    inner = "".join(
+        f'<figure><img src="{address}" alt="{escape(label)}" loading="lazy">'
+        f"<figcaption>{escape(label)}</figcaption></figure>"
+        for address, label in shown
+    )
+    return f'<div class="pages">{inner}</div>' if inner else ""
+
+
+def tools(labels: Mapping[str, tuple[str, int]], kinds: Iterable[str]) -> str:
+    """Buttons that choose which cards are seen: value -> (label, how many)."""
+    found = "".join(
+        f'<button data-show="{value}" aria-pressed="{"true" if not value else "false"}">'
+        f"{escape(label)} {count}</button>"
+        for value, (label, count) in labels.items()
+    )
+    kinds = [kind for kind in kinds if kind]
+    if len(kinds) > 1:
+        options = "".join(f'<option value="{escape(k)}">{escape(k)}</option>' for k in kinds)
+        found += f'<select data-kind><option value="">all kinds</option>{options}</select>'
+    return f'<div class="tools">{found}</div>'
+
+
+def definitions(pairs: Iterable[tuple[str, Any]]) -> str:
+    """Names and values, one a line; empty values are left out."""
+    inner = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>"
+        for name, value in pairs
+        if value not in ("", None)
+    )
+    return f"<dl>{inner}</dl>"
