@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .data.media.clip import VideoReport
     from .errors import (
         BackendError,
+        BusyError,
         CheckpointError,
         ConfigError,
         DataError,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from .vlm.answer import Answer, Score, Timing, Usage, VideoUsage
     from .vlm.answer_parts import AnswerPiece
     from .vlm.api import VLM, load
+    from .vlm.engine import Engine
+    from .vlm.engine_config import EngineConfig
+    from .vlm.engine_stream import EngineStream
     from .vlm.sampling import GenerationConfig
     from .vlm.tool_calls import ToolCall
 
@@ -43,10 +47,14 @@ _HOME = {
     "Answer": ".vlm.answer",
     "AnswerPiece": ".vlm.answer_parts",
     "BackendError": ".errors",
+    "BusyError": ".errors",
     "CheckpointError": ".errors",
     "ConfigError": ".errors",
     "DataError": ".errors",
     "EVSConfig": ".token_reduction.evs",
+    "Engine": ".vlm.engine",
+    "EngineConfig": ".vlm.engine_config",
+    "EngineStream": ".vlm.engine_stream",
     "ExportError": ".errors",
     "FrameChoice": ".data.frame_choice",
     "FusionError": ".errors",
@@ -71,10 +79,14 @@ __all__ = [
     "Answer",
     "AnswerPiece",
     "BackendError",
+    "BusyError",
     "CheckpointError",
     "ConfigError",
     "DataError",
     "EVSConfig",
+    "Engine",
+    "EngineConfig",
+    "EngineStream",
     "ExportError",
     "FrameChoice",
     "FusionError",

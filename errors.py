@@ -10,6 +10,7 @@
     ├── ExportError (RuntimeError)       an export whose proof does not hold
     ├── DataError (ValueError)           a training shard, record or loader position
     ├── BackendError (RuntimeError)      a backend that cannot do what was asked of it
+    ├── BusyError (RuntimeError)         a queue that is full, or an engine that was closed
     └── MissingDependencyError (ImportError)   an optional part that is not installed
 
 Each message is one sentence that names the file, page, frame or key and, where there
@@ -55,6 +56,10 @@ class DataError(LatentVLMError, ValueError):
 
 class BackendError(LatentVLMError, RuntimeError):
     """A backend cannot do what was asked of it."""
+
+
+class BusyError(LatentVLMError, RuntimeError):
+    """An engine takes no more requests now."""
 
 
 class MissingDependencyError(LatentVLMError, ImportError):

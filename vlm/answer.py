@@ -66,10 +66,11 @@ class Timing:
 
     Attributes:
         media_s: opening pages, preparing pixels and ids.
+        waiting_s: for a place among the answers that an engine writes at once.
         encode_s: vision tower and projector.
         prefill_s: reading the prompt, up to the first token.
         decode_s: writing the tokens after the first.
-        time_to_first_token_s: the first three together.
+        time_to_first_token_s: the first four together.
         tokens_per_s: tokens after the first per second of `decode_s`; 0 if there are none.
         total_s: all of them; not what the reader of a stream did between two pieces.
         evs_saved_s: an estimate: `prefill_s` for each token of the prompt, times the tokens that
@@ -84,6 +85,7 @@ class Timing:
     time_to_first_token_s: float
     tokens_per_s: float
     total_s: float
+    waiting_s: float = 0.0
     evs_saved_s: float = 0.0
 
 
@@ -127,6 +129,8 @@ class Answer:
             (max_tokens), "context" (the model's context is full) or "cancelled".
         token_ids: what was written, the end token included.
         logprobs: the log-probability of each of them at temperature 1.
+        top_logprobs: for each of them the likeliest tokens in its place, with their
+            log-probabilities; as many as `GenerationConfig.top_logprobs` says.
     """
 
     text: str
@@ -142,6 +146,7 @@ class Answer:
     tool_calls: tuple[ToolCall, ...] = ()
     token_ids: tuple[int, ...] = field(default=(), repr=False)
     logprobs: tuple[float, ...] = field(default=(), repr=False)
+    top_logprobs: tuple[tuple[tuple[int, float], ...], ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         return self.text

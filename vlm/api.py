@@ -20,10 +20,12 @@ from ..token_reduction.evs import EVSConfig
 from ..token_reduction.reuse import ReuseConfig
 from .answer import Answer, Score
 from .answer_stream import AnswerStream
-from .asking import Request, open_pages, own_evs, start_answer
+from .api_engine import EngineVerbs
+from .asking import Request, make_request, open_pages, own_evs, prepare_answer
 from .budgets import DeviceMap
 from .checkpoint import Quantized, load_model
 from .checkpoint.hub import Source, find_source
+from .constraint import AnswerFormat
 from .conversation import Medium, question_message
 from .device import choose_device, choose_dtype
 from .generate import never
@@ -38,9 +40,9 @@ from .loading import (
 )
 from .model_parts import CONTEXT
 from .placement import Placement, place_folder
+from .prepared import Prepared
 from .prompt import Model, embed, inputs_on_device, language_model
 from .quantize.bits import bits_in_memory, bits_per_parameter, num_parameters
-from .reasoning import Thinking
 from .sampling import GenerationConfig
 from .score import score_answer
 
@@ -144,7 +146,7 @@ def load(
     )
 
 
-class VLM:
+class VLM(EngineVerbs):
     """A model that answers questions about pages. Several threads may ask at once.
 
     Attributes:
@@ -208,6 +210,7 @@ class VLM:
         thinking_budget: int | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        answer_format: AnswerFormat | None = None,
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
@@ -230,6 +233,8 @@ class VLM:
             low_effort: ask for a short thought, of a model that was taught to.
             tools: what it may call, each as `{"type": "function", "function": {"name": ...,
                 "description": ..., "parameters": JSON schema}}`.
+            answer_format: a JSON schema that the answer follows, token by token, or "json" for
+                any JSON object; a thought before it is free.
             evs: which visual tokens of videos are dropped (docs/evs.md); None is what the
                 checkpoint's `video_pruning_rate` says, `EVSConfig()` none.
             evs_rate: the share that is dropped, short for `EVSConfig(rate=...)`.
@@ -258,6 +263,7 @@ class VLM:
             thinking_budget=thinking_budget,
             low_effort=low_effort,
             tools=tools,
+            answer_format=answer_format,
             evs=evs,
             evs_rate=evs_rate,
             frames=frames,
@@ -277,6 +283,7 @@ class VLM:
         thinking_budget: int | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        answer_format: AnswerFormat | None = None,
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
@@ -297,6 +304,7 @@ class VLM:
             thinking_budget=thinking_budget,
             low_effort=low_effort,
             tools=tools,
+            answer_format=answer_format,
             evs=evs,
             evs_rate=evs_rate,
             frames=frames,
@@ -316,6 +324,7 @@ class VLM:
         thinking_budget: int | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        answer_format: AnswerFormat | None = None,
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
@@ -334,9 +343,9 @@ class VLM:
                 instead, and then `"frame_indices"` if they are not all its frames.
                 `Answer.as_message()` is the turn of the assistant; the result of a tool that it
                 called is a message of the role "tool".
-            pages, dpi, generation, thinking, thinking_budget, low_effort, tools, evs, evs_rate,
-                frames, token_budget, reuse, is_cancelled: as in `ask`. A video may have its own
-                `"choice"` of frames, `"evs"` or `"evs_rate"`.
+            pages, dpi, generation, thinking, thinking_budget, low_effort, tools, answer_format,
+                evs, evs_rate, frames, token_budget, reuse, is_cancelled: as in `ask`. A video may
+                have its own `"choice"` of frames, `"evs"` or `"evs_rate"`.
 
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.
@@ -350,6 +359,7 @@ class VLM:
             thinking_budget=thinking_budget,
             low_effort=low_effort,
             tools=tools,
+            answer_format=answer_format,
             evs=evs,
             evs_rate=evs_rate,
             frames=frames,
@@ -369,6 +379,7 @@ class VLM:
         thinking_budget: int | None = None,
         low_effort: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
+        answer_format: AnswerFormat | None = None,
         evs: EVSConfig | None = None,
         evs_rate: float | None = None,
         frames: FrameChoice | int | str | None = None,
@@ -377,20 +388,32 @@ class VLM:
         is_cancelled: Callable[[], bool] = never,
     ) -> AnswerStream:
         """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
-        request = Request(
-            messages=messages,
+        request = make_request(
+            messages,
             pages=pages,
             dpi=dpi,
             generation=generation,
-            thinking=Thinking(is_on=thinking, budget=thinking_budget, low_effort=low_effort),
+            thinking=thinking,
+            thinking_budget=thinking_budget,
+            low_effort=low_effort,
             tools=tools,
-            evs=read_evs(evs, evs_rate),
-            frames=FrameChoice.of(frames),
+            answer_format=answer_format,
+            evs=evs,
+            evs_rate=evs_rate,
+            frames=frames,
             token_budget=token_budget,
             reuse=reuse,
             is_cancelled=is_cancelled,
         )
-        return start_answer(
+        return AnswerStream(self.model, self.prepare(request))
+
+    def prepare(self, request: Request) -> Prepared:
+        """A request with its media open; what `Engine.submit` takes.
+
+        Raises:
+            PromptError, MediaError, ConfigError, CheckpointError: as `ask`.
+        """
+        return prepare_answer(
             self.model,
             self.processor,
             request,

@@ -11,17 +11,19 @@ from ..data.chat_style import ChatStyle
 from ..data.frame_choice import FrameChoice
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
+from ..data.video import read_evs
 from ..errors import ConfigError, InputError, PromptError
 from ..token_reduction.evs import EVSConfig
 from ..token_reduction.reuse import ReuseConfig
 from .answer_parts import AnswerReader
-from .answer_stream import AnswerStream
 from .citations import cite
+from .constraint import AnswerFormat, new_constraint
 from .conversation import OpenedConversation, open_conversation
-from .generate import Generation
+from .generate import never
 from .language_model import LanguageModel
 from .limits import ModelLimits, budget_warnings, page_warnings, question_warnings
 from .markup import Markup
+from .prepared import Prepared
 from .prompt import Model
 from .reasoning import Thinking, ThoughtSteer
 from .sampling import GenerationConfig
@@ -35,17 +37,57 @@ class Request:
     """What is asked, and how; `begin` is when, by `time.perf_counter`."""
 
     messages: Sequence[Message]
-    pages: PageChoice
-    dpi: float | None
-    generation: GenerationConfig | None
-    thinking: Thinking
-    tools: Sequence[Mapping[str, Any]]
-    is_cancelled: Callable[[], bool]
+    pages: PageChoice = None
+    dpi: float | None = None
+    generation: GenerationConfig | None = None
+    thinking: Thinking = Thinking()
+    tools: Sequence[Mapping[str, Any]] = ()
+    answer_format: AnswerFormat | None = None
+    is_cancelled: Callable[[], bool] = never
     evs: EVSConfig | None = None
     frames: FrameChoice = FrameChoice()
     token_budget: int | None = None
     reuse: ReuseConfig | None = None
     begin: float = field(default_factory=time.perf_counter)
+
+
+def make_request(
+    messages: Sequence[Message],
+    *,
+    pages: PageChoice = None,
+    dpi: float | None = None,
+    generation: GenerationConfig | None = None,
+    thinking: bool | None = None,
+    thinking_budget: int | None = None,
+    low_effort: bool = False,
+    tools: Sequence[Mapping[str, Any]] = (),
+    answer_format: AnswerFormat | None = None,
+    evs: EVSConfig | None = None,
+    evs_rate: float | None = None,
+    frames: FrameChoice | int | str | None = None,
+    token_budget: int | None = None,
+    reuse: ReuseConfig | None = None,
+    is_cancelled: Callable[[], bool] = never,
+) -> Request:
+    """A request from the arguments of `VLM.chat`, which says what they mean.
+
+    Raises:
+        ConfigError: an argument has no such value.
+    """
+    return Request(
+        messages=messages,
+        pages=pages,
+        dpi=dpi,
+        generation=generation,
+        thinking=Thinking(is_on=thinking, budget=thinking_budget, low_effort=low_effort),
+        tools=tools,
+        answer_format=answer_format,
+        evs=read_evs(evs, evs_rate),
+        frames=FrameChoice.of(frames),
+        token_budget=token_budget,
+        reuse=reuse,
+        is_cancelled=is_cancelled,
+    )
 
 
 def open_pages(
@@ -77,7 +119,7 @@ def _shows(message: Any) -> bool:
     return any(kind in ("image", "media", "video") for kind in kinds)
 
 
-def start_answer(
+def prepare_answer(
     model: Model,
     processor: Processor,
     request: Request,
@@ -85,8 +127,8 @@ def start_answer(
     limits: ModelLimits,
     end_ids: Collection[int],
     context_length: int | None,
-) -> AnswerStream:
-    """The stream of an answer that is not yet begun.
+) -> Prepared:
+    """A question whose media are open, ready to be answered alone or among others.
 
     Raises:
         PromptError, MediaError, ConfigError: something in the request cannot be.
@@ -118,18 +160,8 @@ def start_answer(
     last = opened.messages[-1]["role"]
     if last in ("assistant", "system"):
         raise PromptError(f"The last message is of the {last}; end with the user's question.")
-    steer = make_steer(processor, inputs, thinking, config, tools=request.tools)
-    can_look = limits.citations is not None and len(opened.pages) > 1
-    generation = Generation(
-        model,
-        inputs,
-        config,
-        end_ids=end_ids,
-        context_length=context_length,
-        is_cancelled=request.is_cancelled,
-        steer=steer,
-        can_look=can_look,
-    )
+    if thinking.budget is not None:
+        style.check_thinks()
     warnings = [
         *budget_warnings(opened.pages, inputs.images),
         *page_warnings(limits, opened.pages, inputs.images, dpi=request.dpi),
@@ -140,18 +172,23 @@ def start_answer(
         warnings.append(
             "The chat template does not say how tools are called, so calls stay in the text."
         )
-    citing = {}
-    if can_look:
-        pages, how = opened.pages, limits.citations
-        citing["cite"] = partial(cite, pages=pages, image_id=processor.image_token_id, how=how)
-    return AnswerStream(
-        generation,
-        steer=steer,
+    citing = None
+    if limits.citations is not None and len(opened.pages) > 1:
+        image_id, how = processor.image_token_id, limits.citations
+        citing = partial(cite, pages=opened.pages, image_id=image_id, how=how)
+    return Prepared(
+        inputs=inputs,
+        config=config,
+        new_steer=lambda: make_steer(processor, inputs, thinking, config, tools=request.tools),
+        new_constraint=new_constraint(processor, request.answer_format, end_ids, model),
+        end_ids=tuple(end_ids),
+        context_length=context_length,
         limits=limits,
         warnings=warnings,
         frames=opened.videos,
-        begin=request.begin,
-        **citing,
+        cite=citing,
+        is_cancelled=request.is_cancelled,
+        media_s=time.perf_counter() - request.begin,
     )
 
 

@@ -88,6 +88,20 @@ class AttentionCache:
         lengths = [self.lengths[s] for s in seqs]
         return AttentionCache(self.keys[seqs], self.values[seqs], lengths, fp8=self.fp8)
 
+    @classmethod
+    def join(cls, parts: Sequence["AttentionCache"], *, spare: int) -> "AttentionCache":
+        lengths = [length for part in parts for length in part.lengths]
+        first = parts[0].keys
+        shape = (len(lengths), first.shape[1], max(lengths) + spare, first.shape[3])
+        keys, values = first.new_zeros(shape), first.new_zeros(shape)
+        at = 0
+        for part in parts:
+            stop, filled = at + len(part.lengths), max(part.lengths)
+            keys[at:stop, :, :filled] = part.keys[:, :, :filled]
+            values[at:stop, :, :filled] = part.values[:, :, :filled]
+            at = stop
+        return cls(keys, values, lengths, fp8=parts[0].fp8)
+
     def _narrow(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if self.fp8 is None:
             return k, v
@@ -112,6 +126,12 @@ class MambaCache:
 
     def select(self, seqs: list[int]) -> "MambaCache":
         return MambaCache(self.conv_rows[seqs], self.state[seqs])
+
+    @classmethod
+    def join(cls, parts: Sequence["MambaCache"]) -> "MambaCache":
+        return cls(
+            torch.cat([part.conv_rows for part in parts]), torch.cat([part.state for part in parts])
+        )
 
 
 class Cache:
@@ -212,6 +232,22 @@ class Cache:
                 raise InputError(f"Sequence {s} is not in a cache of {self.num_seqs} sequences.")
         layers = [None if layer is None else layer.select(seqs) for layer in self.layers]
         return Cache(layers, [self.lengths[s] for s in seqs])
+
+    @classmethod
+    def join(cls, caches: Sequence["Cache"], *, spare: int = 64) -> "Cache":
+        """The sequences of several caches of one model in a new one, in order.
+
+        Attention layers have room for `spare` tokens more than the longest sequence, and grow.
+        """
+        layers: list[AttentionCache | MambaCache | None] = []
+        for parts in zip(*(cache.layers for cache in caches), strict=True):
+            attention = [part for part in parts if isinstance(part, AttentionCache)]
+            mamba = [part for part in parts if isinstance(part, MambaCache)]
+            if attention:
+                layers.append(AttentionCache.join(attention, spare=spare))
+            else:
+                layers.append(MambaCache.join(mamba) if mamba else None)
+        return cls(layers, [length for cache in caches for length in cache.lengths])
 
     def fork(self) -> "Cache":
         """A copy that can go another way."""

@@ -8,13 +8,22 @@ alone. Which heads tell pages apart, and how clear they must be, was measured on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..data.media import Page
+from ..data.processor import ModelInputs
 from .answer import CitedPage
-from .generate import Generation
+
+
+class Looked(Protocol):
+    """A finished answer of which it can be seen where the model looked; see `Generation.look`."""
+
+    inputs: ModelInputs
+
+    def look(self, first: int = 0) -> Tensor | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +59,7 @@ def page_shares(rows: Tensor, input_ids: Tensor, image_id: int, tokens: Sequence
 
 
 def cite(
-    generation: Generation,
+    generation: Looked,
     first: int,
     *,
     pages: Sequence[Page],

@@ -13,16 +13,11 @@ from ..data.processor import ModelInputs
 from ..errors import InputError
 from .answer import FinishReason
 from .cache import Cache, Snapshot
-from .prompt import (
-    Model,
-    embed_prompt,
-    inputs_on_device,
-    language_model,
-    room_for_answer,
-    vocab_size,
-)
+from .language_model import LanguageModel
+from .prompt import Model, embed_prompt, inputs_on_device, language_model
 from .reasoning import ThoughtSteer
-from .sampling import Choice, GenerationConfig, Sampler
+from .sampling import Choice, GenerationConfig
+from .token_writer import Constraint, TokenWriter
 
 # Long enough for large products, short enough that a block's activations stay small.
 PREFILL_BLOCK = 512
@@ -36,14 +31,13 @@ def never() -> bool:
 class Generation:
     """The writing of one answer; iterate it once for its tokens.
 
-    The end token is not given out, but is the last of `choices`. Nothing runs between two
+    The end token is not given out, but is the last of `writer.choices`. Nothing runs between two
     tokens, so whoever stops iterating has stopped the generation.
 
     Attributes:
-        inputs, config, context_length: as given, the inputs where the model is; once the prompt
-            was read, without the tokens that EVS dropped.
-        choices: every token chosen so far, the end token included.
-        finish_reason: why it ended; None while it runs.
+        writer: what chooses the tokens, and knows all of them.
+        inputs: as given, where the model is; once the prompt was read, without the tokens that
+            EVS dropped.
         encode_s, prefill_s, decode_s: seconds spent.
         num_dropped: tokens of the prompt that EVS dropped.
     """
@@ -58,16 +52,15 @@ class Generation:
         context_length: int | None = None,
         is_cancelled: Callable[[], bool] = never,
         steer: ThoughtSteer | None = None,
+        constraint: Constraint | None = None,
         can_look: bool = False,
     ) -> None:
         """Check the prompt; nothing runs before the first token is asked for.
 
         Args:
             inputs: one prompt.
-            end_ids: tokens that end an answer, besides `config.stop_ids`.
-            context_length: tokens that prompt and answer may have together.
+            end_ids, context_length, steer, constraint: as in `TokenWriter`.
             is_cancelled: asked before every block of the prompt and before every token.
-            steer: shown every token that is given out; it may decide what comes next.
             can_look: keep what `look` needs.
 
         Raises:
@@ -75,51 +68,51 @@ class Generation:
             InputError: an id is outside the vocabulary, or a picture comes to a text model.
         """
         self._model = model
-        self.config = config
-        self.context_length = context_length
-        self._own_end_ids = frozenset(end_ids)
-        self._end_ids = frozenset([*end_ids, *config.stop_ids])
-        self._steer = steer
-        self._can_look = can_look
-        self._before_last: tuple[Tensor, Snapshot] | None = None
         self._is_cancelled = is_cancelled
         self.inputs = inputs_on_device(model, inputs)
-        self._room = room_for_answer(inputs, config, context_length)
-        prompt_ids = self.inputs.input_ids.to(language_model(model).head_device)
-        self._sampler = Sampler(config, prompt_ids, vocab_size(model))
+        self.writer = TokenWriter(
+            model,
+            self.inputs,
+            config,
+            end_ids=end_ids,
+            context_length=context_length,
+            steer=steer,
+            constraint=constraint,
+        )
         self._cache: Cache | None = None
-        self.choices: list[Choice] = []
-        self.finish_reason: FinishReason | None = None
-        self.encode_s = self.prefill_s = self.decode_s = 0.0
+        self._can_look = can_look
+        self._before_last: tuple[Tensor, Snapshot] | None = None
+        self.waiting_s = self.encode_s = self.prefill_s = self.decode_s = 0.0
         self.num_dropped = 0
+
+    @property
+    def choices(self) -> list[Choice]:
+        """Every token chosen so far, the end token included."""
+        return self.writer.choices
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why it ended; None while it runs."""
+        return self.writer.finish_reason
 
     def __iter__(self) -> Iterator[Choice]:
         begin = time.perf_counter()
         logits_V = self._read_prompt()
-        for step in range(self._room):
+        while True:
             if logits_V is None or self._is_cancelled():
-                self.finish_reason = "cancelled"
+                self.writer.finish_reason = "cancelled"
                 return
-            choice, is_end = _choose(
-                self._sampler, logits_V, self._steer, self._own_end_ids, self._end_ids
-            )
-            self.choices.append(choice)
+            choice = self.writer.next(logits_V)
             now = time.perf_counter()
-            if step == 0:
+            if len(self.choices) == 1:
                 self.prefill_s = now - begin - self.encode_s
             else:
                 self.decode_s += now - begin
-            if is_end:
-                self.finish_reason = "stop"
-                return
-            if self._steer is not None:
-                self._steer.accept(choice.id)
-            if step == self._room - 1:
-                is_short = self._room < self.config.max_tokens
-                self.finish_reason = "context" if is_short else "length"
-            yield choice
+            if choice is not None:
+                yield choice
             if self.finish_reason is not None:
                 return
+            assert choice is not None
             # What the caller did with the token is not counted as decoding.
             begin = time.perf_counter()
             logits_V = self._step(choice.id)
@@ -135,7 +128,7 @@ class Generation:
             torch.cuda.synchronize(embeds_TD.device)
         self.encode_s = time.perf_counter() - begin
         trunk = language_model(self._model)
-        self._cache = trunk.allocate_cache(capacity=embeds_TD.shape[0] + self._room)
+        self._cache = trunk.allocate_cache(capacity=embeds_TD.shape[0] + self.writer.room)
         hidden_TD = embeds_TD
         blocks = [*embeds_TD.split(PREFILL_BLOCK)]
         if self._can_look and len(embeds_TD) > 1:
@@ -163,48 +156,15 @@ class Generation:
         """
         if self._before_last is None or self._cache is None or len(self.choices) <= first:
             return None
-        trunk = language_model(self._model)
         last_TD, snapshot = self._before_last
         self._cache.restore(snapshot)
-        ids = [choice.id for choice in self.choices[:-1]]
-        embeds_TD = last_TD
-        if ids:
-            answer = trunk.embed(torch.tensor(ids, device=self.inputs.input_ids.device))
-            embeds_TD = torch.cat([last_TD, answer])
-        return trunk.look(embeds_TD, self._cache)[:, :, first:]
+        trunk = language_model(self._model)
+        return look_again(trunk, last_TD, self.choices, self._cache)[:, :, first:]
 
     @torch.inference_mode()
     def _step(self, idx: int) -> Tensor:
-        trunk = language_model(self._model)
-        ids = torch.tensor([idx], device=self.inputs.input_ids.device)
-        return trunk.logits(trunk(trunk.embed(ids), cache=self._cache))[0]
-
-
-def _choose(
-    sampler: Sampler,
-    logits_V: Tensor,
-    steer: ThoughtSteer | None,
-    own_end_ids: Collection[int],
-    end_ids: Collection[int],
-) -> tuple[Choice, bool]:
-    """The next token of an answer, and whether it ends it.
-
-    Args:
-        own_end_ids: what ends the model's turn; inside a thought it closes the thought instead.
-        end_ids: those and the ids that the caller stops at.
-    """
-    forced = steer.forced() if steer is not None else None
-    if forced is not None:
-        return sampler.force(logits_V, forced), False
-    choice = sampler(logits_V)
-    if steer is None or not steer.in_thought:
-        return choice, choice.id in end_ids
-    if choice.id in own_end_ids:
-        steer.close("turn")
-        forced = steer.forced()
-        assert forced is not None
-        choice = sampler.force(logits_V, forced)
-    return choice, False
+        assert self._cache is not None
+        return step(language_model(self._model), [idx], self._cache)[0]
 
 
 @torch.inference_mode()
@@ -237,43 +197,71 @@ def generate_batch(
         return []
     if steers and len(steers) != len(prompts):
         raise InputError(f"There are {len(steers)} steers for {len(prompts)} prompts.")
-    steers = steers or [None] * len(prompts)
-    own_ends = frozenset(end_ids)
-    ends = frozenset([*end_ids, *config.stop_ids])
     packed = [inputs_on_device(model, each) for each in prompts]
-    rooms = [room_for_answer(each, config, context_length) for each in packed]
-    trunk = language_model(model)
-    samplers = [
-        Sampler(config, each.input_ids.to(trunk.head_device), vocab_size(model)) for each in packed
+    writers = [
+        TokenWriter(
+            model, each, config, end_ids=end_ids, context_length=context_length, steer=steer
+        )
+        for each, steer in zip(packed, steers or [None] * len(packed), strict=True)
     ]
+    trunk = language_model(model)
     embeds = [embed_prompt(model, each)[0] for each in packed]
     lengths = [each.shape[0] for each in embeds]
-    embeds_TD = torch.cat(embeds)
+    rooms = [writer.room for writer in writers]
     cache = trunk.allocate_cache(
         len(packed),
         capacity=max(length + room for length, room in zip(lengths, rooms, strict=True)),
     )
-    bounds = torch.tensor([0, *lengths], device=embeds_TD.device).cumsum(0).to(torch.int32)
-    last = (bounds[1:].long() - 1).to(trunk.head_device)
-    hidden_TD = trunk(embeds_TD, cu_seqlens=bounds, cache=cache)[last]
-    answers: list[list[Choice]] = [[] for _ in packed]
-    active = list(range(len(packed)))
+    logits_SV = read_packed(trunk, embeds, cache)
+    active = list(writers)
     while True:
-        kept = []
-        for row, logits_V in enumerate(trunk.logits(hidden_TD)):
-            seq = active[row]
-            steer = steers[seq]
-            choice, is_end = _choose(samplers[seq], logits_V, steer, own_ends, ends)
-            answers[seq].append(choice)
-            if steer is not None and not is_end:
-                steer.accept(choice.id)
-            if not is_end and len(answers[seq]) < rooms[seq]:
-                kept.append(row)
+        for writer, logits_V in zip(active, logits_SV, strict=True):
+            writer.next(logits_V)
+        kept = [row for row, writer in enumerate(active) if writer.finish_reason is None]
         if not kept:
-            return answers
+            return [writer.choices for writer in writers]
         if len(kept) < len(active):
             cache = cache.select(kept)
             active = [active[row] for row in kept]
-        ids = torch.tensor([answers[seq][-1].id for seq in active], device=embeds_TD.device)
-        bounds = torch.arange(len(active) + 1, dtype=torch.int32, device=embeds_TD.device)
-        hidden_TD = trunk(trunk.embed(ids), cu_seqlens=bounds, cache=cache)
+        logits_SV = step(trunk, [writer.choices[-1].id for writer in active], cache)
+
+
+def read_packed(trunk: LanguageModel, embeds: Sequence[Tensor], cache: Cache) -> Tensor:
+    """Prompts, or the next block of each, as one row into their caches.
+
+    Args:
+        embeds: `(T, D)` of each.
+        cache: of as many sequences.
+
+    Returns:
+        The logits `(S, V)` after each.
+    """
+    ends = torch.tensor([0, *(each.shape[0] for each in embeds)]).cumsum(0)
+    row_TD = torch.cat(list(embeds)) if len(embeds) > 1 else embeds[0]
+    bounds = ends.to(row_TD.device, torch.int32)
+    hidden_TD = trunk(row_TD, cu_seqlens=bounds, cache=cache)
+    return trunk.logits(hidden_TD[(ends[1:] - 1).to(hidden_TD.device)])
+
+
+def step(trunk: LanguageModel, ids: Sequence[int], cache: Cache) -> Tensor:
+    """One more token of each sequence of a cache; the logits `(S, V)` after it."""
+    ids_S = torch.tensor(ids, device=trunk.device)
+    bounds = torch.arange(len(ids) + 1, dtype=torch.int32, device=trunk.device)
+    return trunk.logits(trunk(trunk.embed(ids_S), cu_seqlens=bounds, cache=cache))
+
+
+def look_again(
+    trunk: LanguageModel, last_TD: Tensor, choices: Sequence[Choice], cache: Cache
+) -> Tensor:
+    """The attention weights with which an answer was chosen, as `LanguageModel.look` gives them.
+
+    Args:
+        last_TD: the embedding `(1, D)` of the prompt's last token.
+        choices: every token of the answer.
+        cache: of one sequence that ends before that last token; continued.
+    """
+    embeds_TD = last_TD
+    if len(choices) > 1:
+        ids = torch.tensor([choice.id for choice in choices[:-1]], device=last_TD.device)
+        embeds_TD = torch.cat([last_TD, trunk.embed(ids)])
+    return trunk.look(embeds_TD, cache)

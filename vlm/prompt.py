@@ -3,6 +3,7 @@
 Letters: T tokens, D hidden.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -33,11 +34,25 @@ def embed(model: Model, inputs: ModelInputs) -> Tensor:
     return embed_prompt(model, inputs)[0]
 
 
-def embed_prompt(model: Model, inputs: ModelInputs) -> tuple[Tensor, ModelInputs]:
+See = Callable[[VisionLanguageModel, ModelInputs], tuple[list[Tensor], list[Tensor]]]
+
+
+def see(model: VisionLanguageModel, inputs: ModelInputs) -> tuple[list[Tensor], list[Tensor]]:
+    """Visual tokens of all pictures `(V, D)`, in one piece or several, and of each video."""
+    return model.see(
+        inputs.pixel_values,
+        inputs.image_grid_hw,
+        inputs.pixel_values_videos,
+        inputs.video_grid_thw,
+        inputs.reuse,
+    )
+
+
+def embed_prompt(model: Model, inputs: ModelInputs, see: See = see) -> tuple[Tensor, ModelInputs]:
     """Embeddings `(T, D)` of a prompt, and the prompt as it is now: EVS's plans are carried out.
 
     Its ids, labels and counts are those of the tokens that are left, and each video has the mask
-    of them; there are no plans any more.
+    of them; there are no plans any more. `see` encodes what is to be seen, or remembers it.
 
     Raises:
         FusionError: placeholders and visual tokens differ in number, of images or videos.
@@ -45,13 +60,7 @@ def embed_prompt(model: Model, inputs: ModelInputs) -> tuple[Tensor, ModelInputs
     """
     if isinstance(model, LanguageModel):
         return model.embed(inputs.input_ids), inputs
-    images, videos = model.see(
-        inputs.pixel_values,
-        inputs.image_grid_hw,
-        inputs.pixel_values_videos,
-        inputs.video_grid_thw,
-        inputs.reuse,
-    )
+    images, videos = see(model, inputs)
     if not inputs.evs:
         placed = model.place(inputs.input_ids, images, [video.flatten(0, 2) for video in videos])
         return placed, inputs

@@ -30,6 +30,7 @@ class GenerationConfig:
         stop_ids: tokens that end the answer, besides the model's own.
         thinking_grace: how many tokens beyond its budget a thought may have to end its sentence;
             None is a tenth of the budget.
+        top_logprobs: how many of the likeliest tokens `Answer.top_logprobs` names in each place.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -45,6 +46,7 @@ class GenerationConfig:
     stop: tuple[str, ...] = ()
     stop_ids: tuple[int, ...] = ()
     thinking_grace: int | None = None
+    top_logprobs: int = 0
 
     def __post_init__(self) -> None:
         # A lone text or id is taken as one, never as its letters.
@@ -71,14 +73,20 @@ class GenerationConfig:
         grace = self.thinking_grace
         is_grace = grace is None or _is_whole(grace, 0)
         _check("thinking_grace", grace, is_grace, "a whole number from 0, or None")
+        is_top = _is_whole(self.top_logprobs, 0)
+        _check("top_logprobs", self.top_logprobs, is_top, "a whole number from 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A chosen token and its log-probability under the model itself (temperature 1)."""
+    """A chosen token and its log-probability under the model itself (temperature 1).
+
+    `top` are the likeliest tokens in its place, with theirs.
+    """
 
     id: int
     logprob: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
 class Sampler:
@@ -105,16 +113,16 @@ class Sampler:
             self._seen_mask[prompt_ids[prompt_ids < vocab_size]] = True
 
     @torch.inference_mode()
-    def __call__(self, logits_V: Tensor) -> Choice:
-        """The next token after float32 logits `(V,)`.
+    def __call__(self, logits_V: Tensor, allowed_V: Tensor | None = None) -> Choice:
+        """The next token after float32 logits `(V,)`; one of `allowed_V` (bool), if given.
 
         Raises:
             BackendError: the logits are not finite.
         """
-        idx, logprob = choose(logits_V, self._config, self._generator, self._seen_mask)
+        idx, logprob = choose(logits_V, self._config, self._generator, self._seen_mask, allowed_V)
         if self._seen_mask is not None:
             self._seen_mask[idx] = True
-        return Choice(idx, logprob)
+        return Choice(idx, logprob, self._top(logits_V))
 
     @torch.inference_mode()
     def force(self, logits_V: Tensor, idx: int) -> Choice:
@@ -128,7 +136,14 @@ class Sampler:
             raise _not_finite()
         if self._seen_mask is not None:
             self._seen_mask[idx] = True
-        return Choice(idx, min(logprob, 0.0))
+        return Choice(idx, min(logprob, 0.0), self._top(logits_V))
+
+    def _top(self, logits_V: Tensor) -> tuple[tuple[int, float], ...]:
+        """The likeliest tokens, as many as are asked for."""
+        if not self._config.top_logprobs:
+            return ()
+        best = logits_V.log_softmax(-1).topk(min(self._config.top_logprobs, logits_V.shape[-1]))
+        return tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
 
 def choose(
@@ -136,10 +151,13 @@ def choose(
     config: GenerationConfig,
     generator: torch.Generator,
     seen_mask_V: Tensor | None = None,
+    allowed_V: Tensor | None = None,
 ) -> tuple[int, float]:
     """A token id and its log-probability under the untouched logits."""
     normalizer = logits_V.logsumexp(-1)
     scores_V = logits_V
+    if allowed_V is not None:
+        scores_V = scores_V.masked_fill(~allowed_V.to(scores_V.device), -math.inf)
     if seen_mask_V is not None:
         scores_V = penalize(scores_V, seen_mask_V, config.repetition_penalty)
     if config.temperature == 0:
