@@ -199,11 +199,18 @@ def test_a_tower_of_ones_own_is_trained_and_answers(tmp_path, tower, optimizer, 
         "name": "small", "seed": 1, "preset": "tiny", "output": str(tmp_path / "out"),
         "tower": tower, "tokenizer": {"vocab_size": 288, "documents": 4},
         "data": {"workers": 0, "documents_per_shard": 8},
-        "stages": [stage(task, steps=2, optimizer=optimizer) for task in tasks],
+        "stages": [
+            stage(task, steps=2, log_every=1, optimizer=optimizer, losses={"balance": 1e-2})
+            for task in tasks
+        ],
     }  # fmt: skip
     path.write_text(json.dumps(values))
     before = make_trainee(parse_recipe(values)).model.vision_encoder.state_dict()
     assert run_recipe(path, device="cpu", show=False).finished
+    log = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    last = [json.loads(line) for line in log if '"train"' in line][-1]
+    assert last["balance"] > 0  # the load of the experts, with a weight of its own
+    assert last["loss"] == pytest.approx(last["next"] + 1e-2 * last["balance"], rel=1e-4)
     folder = tmp_path / "out" / "model"
     config = json.loads((folder / "config.json").read_text())
     assert config["model_type"] == "latentvlm"

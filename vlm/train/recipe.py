@@ -68,6 +68,8 @@ class LossWeights:
         mtp: the token after the next, by the MTP head.
         char: which character stands in which patch, by the character head.
         char_blank: weight of an empty slot in the character loss; most slots are empty.
+        balance: even load of the experts, as `balance.py` has it; Jamba's weight is 1e-3. Routers
+            with a selection bias are balanced by `expert_bias_rate` already.
         z: squared log-normaliser of the logits, keeps them from drifting.
         short_answers: how far short answers are raised over long ones: a token of an answer of n
             tokens weighs n to the power of minus this. At 0 all tokens weigh the same, at 1 all
@@ -77,6 +79,7 @@ class LossWeights:
     mtp: float = 0.0
     char: float = 0.0
     char_blank: float = 0.1
+    balance: float = 0.0
     z: float = 0.0
     short_answers: float = 0.0
 

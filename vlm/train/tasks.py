@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...data.packing import IGNORE, Batch
 from ..model import VisionLanguageModel
 from ..pruning import kept_tokens, row_mask, video_masks
+from .balance import balance_loss, routed_tokens
 from .char_head import CharHead, CharScores, char_loss
 from .loss import balance_experts, mtp_loss, next_token_loss
 from .precision import Precision
@@ -106,6 +107,17 @@ class AnswersTask:
         self.mtp = stage.losses.mtp if trainee.model.language_model.mtp is not None else 0.0
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        if not self.weights.balance:
+            return self._loss(batch)
+        with routed_tokens(self.trainee.model) as seen:
+            total, parts = self._loss(batch)
+        balance = balance_loss(seen)
+        if balance is not None:
+            total = total + self.weights.balance * balance
+            parts["balance"] = balance.detach()
+        return total, parts
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         model, weights = self.trainee.model, self.weights
         features, hidden, batch = self._forward(batch)
         total, log_norms = next_token_loss(
