@@ -114,8 +114,8 @@ def _prompt(processor: Processor, item: Any) -> Prompt:
     if isinstance(item, ModelInputs):
         return Prompt(item)
     if isinstance(item, Record):
-        asked = list(item.meta.get("qas", ()))
-        messages = conversation(item.image, asked) if asked else _described(item.image)
+        asked = item.questions()
+        messages = conversation(item, asked) if asked else _described(item.image)
     elif isinstance(item, str):
         messages = [{"role": "user", "content": item}]
     elif isinstance(item, list):
@@ -161,7 +161,8 @@ def _drawn(source: WeightSource, processor: Processor, count: int, split: str) -
             continue
         asked = [(qa.kind, qa.question, qa.answer) for qa in document.qas]
         if sees:
-            messages = conversation(document.image, asked)
+            record = Record(key=str(seed), image=document.image)
+            messages = conversation(record, asked)
         else:
             text = f"{document.text}\n\n{asked[0][1]}"
             messages = [
