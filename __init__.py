@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     )
     from .token_reduction.evs import EVSConfig
     from .token_reduction.reuse import ReuseConfig
-    from .vlm.answer import Answer, Score, Timing, Usage, VideoUsage
+    from .vlm.answer import Answer, CitedPage, Score, Timing, Usage, VideoUsage
     from .vlm.answer_parts import AnswerPiece
     from .vlm.api import VLM, load
     from .vlm.engine import Engine
     from .vlm.engine_config import EngineConfig
     from .vlm.engine_stream import EngineStream
+    from .vlm.extract import Extracted, FieldSpec
     from .vlm.sampling import GenerationConfig
     from .vlm.tool_calls import ToolCall
 
@@ -49,6 +50,7 @@ _HOME = {
     "BackendError": ".errors",
     "BusyError": ".errors",
     "CheckpointError": ".errors",
+    "CitedPage": ".vlm.answer",
     "ConfigError": ".errors",
     "DataError": ".errors",
     "EVSConfig": ".token_reduction.evs",
@@ -56,6 +58,8 @@ _HOME = {
     "EngineConfig": ".vlm.engine_config",
     "EngineStream": ".vlm.engine_stream",
     "ExportError": ".errors",
+    "Extracted": ".vlm.extract",
+    "FieldSpec": ".vlm.extract",
     "FrameChoice": ".data.frame_choice",
     "FusionError": ".errors",
     "GenerationConfig": ".vlm.sampling",
@@ -81,6 +85,7 @@ __all__ = [
     "BackendError",
     "BusyError",
     "CheckpointError",
+    "CitedPage",
     "ConfigError",
     "DataError",
     "EVSConfig",
@@ -88,6 +93,8 @@ __all__ = [
     "EngineConfig",
     "EngineStream",
     "ExportError",
+    "Extracted",
+    "FieldSpec",
     "FrameChoice",
     "FusionError",
     "GenerationConfig",

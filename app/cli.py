@@ -15,6 +15,7 @@ from .commands.data import app as data_commands
 from .commands.doctor import doctor
 from .commands.eval import app as eval_commands
 from .commands.export import export, verify
+from .commands.extract import extract
 from .commands.inspect import inspect
 from .commands.plan import plan
 from .commands.train import train
@@ -48,7 +49,7 @@ def root(
         os.environ["LATENTVLM_TRACEBACK"] = "1"
 
 
-for command in (ask, bench, chat, doctor, export, inspect, plan, train, verify):
+for command in (ask, bench, chat, doctor, extract, export, inspect, plan, train, verify):
     app.command()(command)
 app.add_typer(data_commands, name="data")
 app.add_typer(eval_commands, name="eval")

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..vlm.limits import ModelLimits
 from .documents import RUNGS
 
 CARD_FILE = "README.md"
+_FEW = 20
 
 _TEMPLATE = """# The default model of LatentVLM
 
@@ -19,7 +22,7 @@ blocks. `latentvlm.load()` opens it; so does transformers, as `nemotron_h_omni`.
 ## Training
 
 Random weights, then only documents that `data/synthetic` draws: receipts, invoices, forms, tables,
-letters, cards and bar charts in thirteen open fonts, with questions in English.
+letters, cards and bar charts in sixteen open fonts, with questions in English.
 No other data, no other model. The recipe is in `vlm/train/recipes/`; `latentvlm train` runs it.
 
 <!-- training:begin -->
@@ -42,6 +45,23 @@ dense or dark pages, smaller type than it was shown and questions unlike those o
 beyond it.
 Do not rely on an answer that you cannot check on the page.
 """
+
+
+def write_calibration(folder: str | Path, scores: list[dict[str, Any]]) -> None:
+    """Write into `latentvlm.json` how often answers of which confidence were right.
+
+    Ranges with few answers say nothing; a higher range is never less sure than a lower one.
+    """
+    found = [values["model"].get("calibration") for values in scores if "model" in values]
+    for calibration in filter(None, found):
+        steps: list[tuple[float, float]] = []
+        for each in calibration["bins"]:
+            if each["n"] >= _FEW:
+                steps.append((each["low"], max(each["exact"], steps[-1][1] if steps else 0.0)))
+        limits = ModelLimits.read(folder)
+        low = calibration["low_confidence"]
+        replace(limits, low_confidence=low, calibration=tuple(steps)).write(folder)
+        return
 
 
 def write_card(

@@ -28,6 +28,7 @@ from .checkpoint.hub import Source, find_source
 from .constraint import AnswerFormat
 from .conversation import Medium, question_message
 from .device import choose_device, choose_dtype
+from .extract import Extracted, Fields, extract, read_fields
 from .generate import never
 from .limits import ModelLimits
 from .loading import (
@@ -421,6 +422,23 @@ class VLM(EngineVerbs):
             end_ids=self.end_ids,
             context_length=self.context_length,
         )
+
+    def extract(self, fields: Fields, *media: Medium, **options: Any) -> dict[str, Extracted]:
+        """The values of fields in a document, each by a question of its own.
+
+        Args:
+            fields: "number,date:date,total:number", a list of names or `FieldSpec`, or the JSON
+                schema of an object.
+            media, options: as in `ask`.
+
+        Returns:
+            For each field its value, empty where the document has none, with confidence and page.
+
+        Raises:
+            ConfigError: the fields cannot be read.
+            PromptError, MediaError, CheckpointError: as in `ask`.
+        """
+        return extract(self, read_fields(fields), media, **options)
 
     @torch.inference_mode()
     def logits(

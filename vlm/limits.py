@@ -34,6 +34,8 @@ class ModelLimits:
         low_confidence: answers below this `Answer.confidence` are more often wrong than right.
         languages: of the training text, as ISO 639 codes.
         citations: how the page that an answer was read from is told.
+        calibration: of held-out answers from a confidence on, up to the next, the share that was
+            right; rising.
     """
 
     trained_max_visual_tokens: int | None = None
@@ -43,6 +45,12 @@ class ModelLimits:
     low_confidence: float | None = None
     languages: tuple[str, ...] = ()
     citations: Citations | None = None
+    calibration: tuple[tuple[float, float], ...] = ()
+
+    def calibrated(self, confidence: float) -> float:
+        """How often answers of such a confidence were right; the confidence itself if unknown."""
+        shares = [share for least, share in self.calibration if confidence >= least]
+        return shares[-1] if shares else (0.0 if self.calibration else confidence)
 
     @classmethod
     def read(cls, folder: str | Path) -> "ModelLimits":
@@ -69,6 +77,8 @@ class ModelLimits:
                 raise CheckpointError(f"{path} has {value!r} for {key}, which cannot be.")
         if "languages" in values:
             values["languages"] = tuple(values["languages"])
+        if "calibration" in values:
+            values["calibration"] = tuple((least, share) for least, share in values["calibration"])
         if "citations" in values:
             heads = tuple((layer, head) for layer, head in values["citations"]["heads"])
             values["citations"] = Citations(heads=heads, threshold=values["citations"]["threshold"])
@@ -173,6 +183,13 @@ def _is_right(key: str, value: Any) -> bool:
         return isinstance(value, str)
     if key == "languages":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if key == "calibration":
+        return isinstance(value, list) and all(
+            isinstance(each, list)
+            and len(each) == 2
+            and all(isinstance(n, int | float) and 0 <= n <= 1 for n in each)
+            for each in value
+        )
     if key == "citations":
         return (
             isinstance(value, dict)

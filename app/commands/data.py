@@ -22,7 +22,9 @@ def write(
     folder: Annotated[Path, typer.Argument(help="Where the shards go.")],
     documents: Annotated[int, typer.Option(min=1, help="How many documents.")] = 256,
     per_shard: Annotated[int, typer.Option(min=1, help="Documents of one shard.")] = 256,
-    level: Annotated[str, typer.Option(help="line, lines, small, page, glyphs or video.")] = "small",
+    level: Annotated[
+        str, typer.Option(help="line, lines, small, page, glyphs or video.")
+    ] = "small",
     split: Annotated[str, typer.Option(help="train or heldout.")] = "train",
     noise: Annotated[float, typer.Option(help="0 crisp, 1 the worst scans.")] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed draws the same documents.")] = 0,

@@ -226,11 +226,13 @@ def card(
         typer.Option(help="log.jsonl of the training run; again for one that went on from it."),
     ] = None,
 ) -> None:
-    """Write the tables of a model's card, README.md, from measured scores."""
-    from ...eval.card import write_card
+    """Write a model's card, README.md, and what its confidence means, from measured scores."""
+    from ...eval.card import write_calibration, write_card
     from ...eval.measure import read_scores
 
-    print(write_card(model, [read_scores(path) for path in scores], logs=log or ()))
+    read = [read_scores(path) for path in scores]
+    print(write_card(model, read, logs=log or ()))
+    write_calibration(model, read)
 
 
 def unknown_benchmark(name: str) -> str:
