@@ -14,6 +14,7 @@ from .commands.chat import chat
 from .commands.data import app as data_commands
 from .commands.doctor import doctor
 from .commands.eval import app as eval_commands
+from .commands.explain import explain
 from .commands.export import export, verify
 from .commands.extract import extract
 from .commands.inspect import inspect
@@ -49,7 +50,9 @@ def root(
         os.environ["LATENTVLM_TRACEBACK"] = "1"
 
 
-for command in (ask, bench, chat, doctor, extract, export, inspect, plan, train, verify):
+for command in (
+    ask, bench, chat, doctor, explain, extract, export, inspect, plan, train, verify
+):  # fmt: skip
     app.command()(command)
 app.add_typer(data_commands, name="data")
 app.add_typer(eval_commands, name="eval")

@@ -185,6 +185,7 @@ def prepare_answer(
         context_length=context_length,
         limits=limits,
         warnings=warnings,
+        pages=opened.pages,
         frames=opened.videos,
         cite=citing,
         is_cancelled=request.is_cancelled,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..data.media import Page
 from ..data.media.clip import VideoReport
 from ..data.processor import ModelInputs
 from .answer import CitedPage
@@ -24,6 +25,7 @@ class Prepared:
         new_constraint: what one answer must look like; each answer has its own.
         end_ids, context_length, limits: of the model.
         warnings: what is already known to be doubtful.
+        pages: what is shown, in order.
         frames: which frames of each video are seen.
         cite: tells the page of a finished answer, given the first token after its thought; None
             where there is nothing to tell.
@@ -39,6 +41,7 @@ class Prepared:
     context_length: int | None
     limits: ModelLimits
     warnings: Sequence[str]
+    pages: Sequence[Page] = field(repr=False)
     frames: Sequence[VideoReport] = field(repr=False)
     cite: Callable[[Looked, int], tuple[CitedPage, ...]] | None
     is_cancelled: Callable[[], bool]

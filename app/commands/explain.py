@@ -1,0 +1,57 @@
+"""`latentvlm explain FILE [QUESTION]`: a picture of what the model sees and where it looks."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import MediaOptions, ModelOptions, expand_options
+
+
+@expand_options
+def explain(
+    file: Annotated[str, typer.Argument(help="A picture or a PDF.")],
+    media: MediaOptions,
+    model: ModelOptions,
+    question: Annotated[str, typer.Argument(help="Also show where the answer to it looked.")] = "",
+    token_budget: Annotated[
+        int | None, typer.Option(help="Most visual tokens of all pages together.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="PNG", help="Where the picture goes (FILE.explain.png)."
+        ),
+    ] = None,
+) -> None:
+    """Draw how pages are cut into visual tokens, and where an answer looked.
+
+    A document of several pages also gets a page of HTML beside the picture, with all of them.
+
+    Example: latentvlm explain report.pdf "What is the total?" -o seen.png
+    """
+    from ...errors import InputError
+    from ...vlm.explaining import explain as look
+    from ..explain.page_html import draw_html
+    from ..explain.sheet import draw_sheet
+
+    path = out or Path(f"{Path(file).stem}.explain.png")
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path} must end in .png; the page of HTML gets the same name.")
+    found = look(model.load(), question, [file], token_budget=token_budget, **media.arguments())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_sheet(found).save(path, optimize=True)
+        written = [path]
+        if found.pages[0].page.number is not None:
+            written.append(path.with_suffix(".html"))
+            written[-1].write_text(draw_html(found), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}.") from error
+    if found.answer is not None:
+        print(found.answer.text)
+        for warning in found.answer.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+    for each in written:
+        print(each)
