@@ -20,7 +20,6 @@ from .asking import Request, open_pages
 from .citations import Looked
 from .conversation import Medium, question_message
 from .model import VisionLanguageModel
-from .reasoning import Thinking
 from .sampling import GenerationConfig
 
 
@@ -98,9 +97,6 @@ def explain(
         pages=pages,
         dpi=dpi,
         generation=generation,
-        thinking=Thinking(is_on=None, budget=None, low_effort=False),
-        tools=(),
-        is_cancelled=lambda: False,
         token_budget=token_budget,
     )
     prepared = vlm.prepare(request)
