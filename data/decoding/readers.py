@@ -4,6 +4,7 @@ Both seek to the key frame before a wanted frame unless they are past it already
 choice decodes little; and both hold one frame at a time.
 """
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ Frames = Iterator[tuple[int, np.ndarray]]
 # on, without a word.
 DECORD_FORMATS = ("mov", "mp4", "matroska", "webm", "avi")
 DECORD_CODECS = ("h264", "vp8", "libvpx-vp8", "vp9", "libvpx-vp9", "mpeg4", "mjpeg")
+# Without memory a decoder has no frame, or no thread.
+OUT_OF_MEMORY = (errno.ENOMEM, errno.EAGAIN)
 # Of 255: how far two decoders' roundings and colours may lie apart, over a frame.
 _SAME_PICTURE = 6.0
 
@@ -104,7 +107,9 @@ class AvReader:
         for packet in self._packets():
             try:
                 decoded = packet.decode()
-            except FFmpegError:
+            except FFmpegError as error:
+                if error.errno in OUT_OF_MEMORY:
+                    raise
                 self.num_damaged += 1
                 continue
             for frame in decoded:
@@ -123,7 +128,9 @@ class AvReader:
                 yield next(packets)
             except StopIteration:
                 return
-            except FFmpegError:
+            except FFmpegError as error:
+                if error.errno in OUT_OF_MEMORY:
+                    raise
                 self.num_damaged += 1
                 return
 

@@ -2,7 +2,8 @@
 
 A message is two lengths (4 bytes each, big-endian), a JSON header and a payload. Requests:
 
-    {"op": "open", "path": ..., "max_pixels": ...}      -> what the file is, times as float64
+    {"op": "open", "path": ..., "max_pixels": ..., "max_bytes": ...}
+                                                        -> what the file is, times as float64
     {"op": "read", "indices": ..., "size": ..., "by": "pyav" | "decord"}
                                                         -> frames, then what was done
 
@@ -23,7 +24,14 @@ from av.error import FFmpegError
 from PIL import Image
 
 from .index import FrameIndex, UnreadableError, build_index
-from .readers import DECORD_CODECS, DECORD_FORMATS, AvReader, DecordReader, video_stream
+from .readers import (
+    DECORD_CODECS,
+    DECORD_FORMATS,
+    OUT_OF_MEMORY,
+    AvReader,
+    DecordReader,
+    video_stream,
+)
 
 _HEARTBEAT_S = 0.5
 _READERS = {"pyav": AvReader, "decord": DecordReader}
@@ -47,15 +55,14 @@ class Worker:
             header, _ = request
             try:
                 if header["op"] == "open":
+                    _limit_memory(header["max_bytes"])
                     self._open(header["path"], header["max_pixels"])
                 else:
                     self._read(header["indices"], header["size"], header["by"])
             except UnreadableError as error:
                 self._send({"error": str(error)})
-            except FFmpegError as error:
-                self._send({"error": f"cannot be read as a video: {error.strerror}"})
-            except MemoryError:
-                self._send({"error": "needs more memory than there is"})
+            except (FFmpegError, MemoryError) as error:
+                self._send({"error": _reason(error)})
 
     def _open(self, path: str, max_pixels: int) -> None:
         with av.open(path) as container:
@@ -156,6 +163,22 @@ def _turn_of(path: str, index: FrameIndex) -> int:
         except FFmpegError:
             return 0
     return 0
+
+
+def _reason(error: FFmpegError | MemoryError) -> str:
+    if isinstance(error, MemoryError) or error.errno in OUT_OF_MEMORY:
+        return "needs more memory than its decoder may have; raise VideoLimits.max_decoder_bytes"
+    return f"cannot be read as a video: {error.strerror}"
+
+
+def _limit_memory(most: int) -> None:
+    """Hold this process to so many bytes of its own; where the system can."""
+    if sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _peak_bytes() -> int:

@@ -71,6 +71,8 @@ class VideoLimits:
         max_frame_pixels: width times height of a frame as stored; the default takes 8K.
         max_frames: chosen frames.
         max_total_pixels: of the chosen frames together, after scaling (three bytes each).
+        max_decoder_bytes: memory of the decoding process, where the system can hold it to that
+            (Linux).
         stall_s: seconds without a sign of life after which a decoder is killed.
         total_s: seconds after which it is killed in any case.
     """
@@ -80,6 +82,7 @@ class VideoLimits:
     max_frame_pixels: int = 7680 * 4320
     max_frames: int = 2048
     max_total_pixels: int = 400_000_000
+    max_decoder_bytes: int = 4 * 1024**3
     stall_s: float = 20.0
     total_s: float = 300.0
 

@@ -36,7 +36,12 @@ class VideoFile:
                 f"{name} has {os.path.getsize(path):,} bytes, more than the {limits.max_bytes:,} "
                 "accepted; make it smaller or raise VideoLimits.max_bytes."
             )
-        self._open = {"op": "open", "path": path, "max_pixels": limits.max_frame_pixels}
+        self._open = {
+            "op": "open",
+            "path": path,
+            "max_pixels": limits.max_frame_pixels,
+            "max_bytes": limits.max_decoder_bytes,
+        }
         try:
             with decoder_process() as process:
                 header, payload = self._ask(process, self._open, self._until)
@@ -122,7 +127,10 @@ class VideoFile:
 
     def _failed(self, error: StuckError | DiedError) -> MediaError:
         if isinstance(error, DiedError):
-            return MediaError(f"{self.name} crashed its decoder, so it is not shown.")
+            return MediaError(
+                f"{self.name} crashed its decoder, so it is not shown; if it is only large, raise "
+                "VideoLimits.max_decoder_bytes."
+            )
         limits = self._limits
         return MediaError(
             f"{self.name} got its decoder stuck, which was killed (no sign of life for "

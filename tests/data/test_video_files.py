@@ -2,7 +2,9 @@
 
 import io
 import random
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +123,24 @@ def test_a_4k_frame_is_scaled_before_it_is_kept(folder: Path):
     assert clip.report.size == (2160, 3840)
     with pytest.raises(MediaError, match="3840 x 2160 pixels, more than the 1,000,000 accepted"):
         read_video(path, limits=VideoLimits(max_frame_pixels=1_000_000))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its memory")
+def test_a_decoder_is_held_to_its_memory(folder: Path, plain: Path):
+    frames = [numbered(5, (2160, 3840))] * 2
+    path = write_clip(folder / "greedy.mp4", frames, options={"preset": "ultrafast"})
+    # Which allocation fails first is chance: most say so, some end the process.
+    words = "needs more memory|crashed its decoder|can be decoded"
+    with pytest.raises(MediaError, match=f"greedy.mp4 ({words})"):
+        read(path, limits=VideoLimits(max_decoder_bytes=60 * 1024**2))
+    assert numbers(read(plain)) == [0, 11, 23, 35, 47, 59]  # the same process, with more again
+
+
+def test_several_threads_may_read_at_once(plain: Path):
+    with ThreadPoolExecutor(3) as pool:
+        clips = list(pool.map(lambda count: read(plain, FrameChoice(count=count)), [2, 3, 4, 5]))
+    assert [list(clip.report.indices) for clip in clips] == [numbers(clip) for clip in clips]
+    assert [len(clip.frames) for clip in clips] == [2, 3, 4, 5]
 
 
 def test_ten_hours_in_ten_frames(folder: Path):
