@@ -26,9 +26,21 @@ class EVSOptions:
         typer.Option(help="Share of each moment of a video that stays in any case (0)."),
     ] = None
 
+    reuse: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVELS",
+            help="Do not encode again what changed by no more than this, of 255 (encode all).",
+        ),
+    ] = None
+
     def arguments(self) -> dict[str, Any]:
         """What was given, as keyword arguments of `VLM.ask`."""
-        budget = {"token_budget": self.token_budget}
+        budget: dict[str, Any] = {"token_budget": self.token_budget}
+        if self.reuse is not None:
+            from ..token_reduction.reuse import ReuseConfig
+
+            budget["reuse"] = ReuseConfig(threshold=self.reuse)
         given = {
             name: value
             for name, value in (
@@ -42,4 +54,4 @@ class EVSOptions:
             return budget
         from ..token_reduction.evs import EVSConfig
 
-        return {"evs": EVSConfig(**given), **budget}  # type: ignore[arg-type]  # by name
+        return {"evs": EVSConfig(**given), **budget}

@@ -130,6 +130,7 @@ def radio(tower: RadioEncoder):
             num_cls_tokens=config.num_cls_tokens,
             num_registers=config.num_registers,
             summary_idxs=list(config.summary_idxs),
+            video_temporal_patch_size=config.video_temporal_patch_size,
         )
     )
     theirs.make_preprocessor_external()

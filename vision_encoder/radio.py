@@ -268,6 +268,8 @@ class RadioEncoder(nn.Module):
             if sum(h * w for h, w in [*pieces[-1], grid]) > TUBELET_PATCHES and pieces[-1]:
                 pieces.append([])
             pieces[-1].append(grid)
+        if reuse is not None and bool(reuse[0].all()):
+            reuse = None  # many whole tubelets are encoded faster than one after another
         encoded_P, source_P, remembers = reuse or (None, None, False)
         if encoded_P is not None and remembers:
             features = encode_remembering(self, pixel_values, grid_thw, embedder, encoded_P)

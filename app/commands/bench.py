@@ -35,9 +35,25 @@ def bench(
     size_gb: Annotated[
         float | None, typer.Option(help="Size of that checkpoint; it is removed afterwards (2).")
     ] = None,
+    video: Annotated[
+        bool, typer.Option("--video", help="Measure a clip up to its first token instead.")
+    ] = False,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames of that clip (128; with --quick 16).")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure speed and memory beside transformers, on the same random weights."""
+    if video:
+        if prompt_length or image_size is not None or load or size_gb is not None:
+            raise InputError(
+                "--video measures a clip and nothing else: leave out --prompt-length, "
+                "--image-size, --load and --size-gb."
+            )
+        _bench_video(preset, frames, repeats, quick=quick, threads=threads, json=json)
+        return
+    if frames is not None:
+        raise InputError("--frames is the length of the clip of --video; give both.")
     if load:
         if preset or prompt_length or image_size is not None or quick:
             raise InputError(
@@ -66,6 +82,33 @@ def bench(
         print(dumps(report.as_values()))
     else:
         show_report(report)
+
+
+def _bench_video(
+    presets: list[str] | None,
+    frames: int | None,
+    repeats: int | None,
+    *,
+    quick: bool,
+    threads: int,
+    json: bool,
+) -> None:
+    from ...eval.video_speed import QUICK, VideoSpeedConfig, measure_videos
+    from ..video_report import show_video_report
+
+    if presets and len(presets) > 1:
+        raise InputError("--video measures one --preset at a time.")
+    given: dict[str, Any] = {"frames": frames, "repeats": repeats}
+    given["preset"] = presets[0] if presets else None
+    given = {name: value for name, value in given.items() if value is not None}
+    config = replace(QUICK if quick else VideoSpeedConfig(), threads=threads, **given)
+    report = measure_videos(config, lambda line: print(f"measuring {line}", file=sys.stderr))
+    if json:
+        from json import dumps
+
+        print(dumps(report.as_values()))
+    else:
+        show_video_report(report)
 
 
 def _bench_load(size_gb: float, *, repeats: int, threads: int, json: bool) -> None:

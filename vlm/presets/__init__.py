@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from ...errors import ConfigError
 from ..config import LanguageConfig, VisionLanguageConfig
 from . import jamba, nemotron_2, nemotron_3
-from .small import bench_m, bench_s, default, default_cpu, tiny
+from .small import bench_m, bench_s, bench_vl, default, default_cpu, tiny
 
-__all__ = ["PRESETS", "bench_m", "bench_s", "default", "default_cpu", "preset", "tiny"]
+__all__ = ["PRESETS", "bench_m", "bench_s", "bench_vl", "default", "default_cpu", "preset", "tiny"]
 
 PRESETS: dict[str, Callable[[], VisionLanguageConfig | LanguageConfig]] = {
     "tiny": tiny,
@@ -16,6 +16,7 @@ PRESETS: dict[str, Callable[[], VisionLanguageConfig | LanguageConfig]] = {
     "default": default,
     "bench-s": bench_s,
     "bench-m": bench_m,
+    "bench-vl": bench_vl,
     "nemotron-h-4b": nemotron_2.nemotron_h_4b,
     "nemotron-h-8b": nemotron_2.nemotron_h_8b,
     "nemotron-h-47b": nemotron_2.nemotron_h_47b,

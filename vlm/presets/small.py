@@ -152,3 +152,19 @@ def bench_m() -> LanguageConfig:
         moe_shared_expert_intermediate_size=1024,
         moe_latent_size=256,
     )
+
+
+def bench_vl() -> VisionLanguageConfig:
+    """Preset S behind a tower of 22M parameters that takes two frames together."""
+    return VisionLanguageConfig(
+        text=replace(bench_s(), max_position_embeddings=65536),
+        vision=RadioConfig(
+            hidden_size=384,
+            num_layers=12,
+            num_heads=6,
+            intermediate_size=1536,
+            pos_grid=64,
+            video_temporal_patch_size=2,
+        ),
+        projector_hidden_size=1536,
+    )

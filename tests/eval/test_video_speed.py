@@ -1,0 +1,62 @@
+"""What videos cost: the measuring, on a model and clips of next to no size."""
+
+import json
+
+import numpy as np
+import pytest
+
+from latentvlm.app.cli import main
+from latentvlm.eval.moving_pictures import CLIPS, SLIDE_FRAMES
+from latentvlm.eval.reuse_quality import WAYS, measure_reuse
+from latentvlm.eval.video_speed import VideoSpeedConfig, measure_here, random_vlm
+
+
+def test_clips_are_what_they_are_called():
+    screen, shown, panned = (CLIPS[name](10, 96, 160) for name in CLIPS)
+    assert all(frame.shape == (96, 160, 3) for frame in (*screen, *shown, *panned))
+    share = [np.mean(a != b) for a, b in zip(screen, screen[1:], strict=False)]
+    assert all(0 < each < 0.05 for each in share)
+    same = [np.array_equal(a, b) for a, b in zip(shown, shown[1:], strict=False)]
+    assert same == [at != SLIDE_FRAMES - 1 for at in range(9)]
+    assert min(np.mean(a != b) for a, b in zip(panned, panned[1:], strict=False)) > 0.8
+
+
+def test_reuse_pays_on_still_clips_and_not_on_a_camera():
+    figures = measure_reuse(random_vlm("tiny"), frames=10, size=(96, 160), patches=240, repeats=1)
+    found = {(each.clip, each.way): each for each in figures}
+    assert len(found) == len(CLIPS) * len(WAYS)
+    still = found["slides", "memory, 0 levels"]
+    assert still.encoded == pytest.approx(0.4) and still.feature_error < 1e-5 and still.same_token
+    typed = found["screen recording", "memory, 0 levels"]
+    ring = found["screen recording", "ring of 2, 8 levels"]
+    assert 0.25 < typed.encoded < 0.8 and 0 < typed.changed_error < ring.changed_error
+    panned = found["camera", "memory, 8 levels"]
+    assert panned.encoded == 1.0 and panned.feature_error < 1e-5
+    assert all(each.time_ratio > 0 for each in figures)
+
+
+def test_a_quick_run_from_the_command_line(capsys: pytest.CaptureFixture[str]):
+    asked = ["bench", "--video", "--quick", "--preset", "tiny", "--repeats", "1", "--frames", "4"]
+    with pytest.raises(SystemExit) as done:
+        main([*asked, "--json"])
+    told = capsys.readouterr()
+    assert done.value.code in (0, None), told.err
+    report = json.loads(told.out)
+    whole, pruned, theirs = report["figures"]
+    assert [each["side"] for each in report["figures"]] == ["latentvlm"] * 2 + ["transformers"]
+    assert whole["tokens"] == theirs["tokens"] > pruned["tokens"] and pruned["rate"] == 0.75
+    for each in report["figures"]:
+        parts = each["prepare_s"] + each["encode_s"] + each["prefill_s"]
+        assert each["first_token_s"] == pytest.approx(parts) and each["prefill_s"] > 0
+    with pytest.raises(SystemExit) as done:
+        main(["bench", "--video", "--preset", "bench-s"])
+    assert done.value.code == 2 and "bench-s is a language model" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as done:
+        main(["bench", "--frames", "4"])
+    assert done.value.code == 2 and "give both" in capsys.readouterr().err
+
+
+def test_the_peak_is_what_encoding_and_reading_take():
+    size = VideoSpeedConfig(preset="tiny", frames=32, size=(128, 128), patches=256)
+    # 16 tubelets of 256 patches, each with some hundred float32 numbers at a time
+    assert 2**20 < measure_here(size, 0.9) < 2**30
