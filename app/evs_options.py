@@ -41,7 +41,7 @@ class EVSOptions:
             from ..token_reduction.reuse import ReuseConfig
 
             budget["reuse"] = ReuseConfig(threshold=self.reuse)
-        given = {
+        given: dict[str, Any] = {
             name: value
             for name, value in (
                 ("rate", self.evs_rate),
