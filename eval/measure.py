@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,9 @@ import torch
 from ..errors import ConfigError, DataError
 from .controls import control_cases, score_controls
 from .documents import BENCHMARK, VERSION, DocumentSample, content_hash, document_samples
+from .drawn import documents_loaded, documents_question
+from .evaluate import describe, keep_manifest, rescore
+from .manifest import make_manifest
 from .runner import run
 from .samples import Request, Responder, Response
 from .scores import calibration, score
@@ -46,6 +49,7 @@ def measure(
     folder: str | Path,
     config: MeasureConfig,
     *,
+    about: Mapping[str, Any] | None = None,
     notify: Notify = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Asks the benchmark's questions and writes responses and scores into a folder.
@@ -57,6 +61,7 @@ def measure(
         rival: what it is compared with, if anything.
         folder: where `responses-*.jsonl` and `scores.json` go.
         config: what to measure.
+        about: what the manifest says of the model, besides its name.
         notify: called for each answer.
 
     Returns:
@@ -75,7 +80,7 @@ def measure(
     for who, responder in (("model", model), ("rival", rival)):
         if responder is None:
             continue
-        responses = _answer(who, requests, responder, folder, notify)
+        responses = _answer(who, requests, responder, folder, notify, samples)
         result[who] = {"name": responder.name, "scores": score(samples, responses)}
         if who == "model":
             result[who]["calibration"] = calibration(samples, responses)
@@ -89,7 +94,33 @@ def measure(
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     (folder / SCORES_FILE).write_text(text, encoding="utf-8")
+    if model is not None:
+        _report(model, samples, folder, config, about or {})
     return result
+
+
+def _report(
+    model: Responder,
+    samples: Sequence[DocumentSample],
+    folder: Path,
+    config: MeasureConfig,
+    about: Mapping[str, Any],
+) -> None:
+    """Manifest, result and report of the model's answers, as of every other benchmark."""
+    manifest = make_manifest(
+        documents_loaded(samples),
+        model={"name": model.name, **about},
+        decoding={"way": "greedy", "max_tokens": None, "seed": 0},
+        shown={},
+        limit=config.limit,
+    )
+    keep_manifest(folder, manifest)
+    try:
+        rescore(folder)
+    except DataError as error:
+        # Answers of an earlier version do not say what is right.
+        if "gold" not in str(error):
+            raise
 
 
 def read_scores(path: str | Path) -> dict[str, Any]:
@@ -110,16 +141,26 @@ def read_scores(path: str | Path) -> dict[str, Any]:
 
 
 def _answer(
-    who: str, requests: Sequence[Request], responder: Responder, folder: Path, notify: Notify
+    who: str,
+    requests: Sequence[Request],
+    responder: Responder,
+    folder: Path,
+    notify: Notify,
+    samples: Sequence[DocumentSample] = (),
 ) -> dict[str, Response]:
     done = 0
+    questions = {sample.id: documents_question(sample) for sample in samples}
 
     def count(response: Response) -> None:
         nonlocal done
         done += 1
         notify(who, done, len(requests))
 
-    return run(requests, responder, folder / f"responses-{who}.jsonl", on_response=count)
+    def beside(request: Request) -> dict[str, Any]:
+        return describe(questions[request.id], request, folder) if questions else {}
+
+    path = folder / f"responses-{who}.jsonl"
+    return run(requests, responder, path, on_response=count, about=beside)
 
 
 def _describe(samples: Sequence[DocumentSample]) -> dict[str, Any]:

@@ -102,6 +102,11 @@ def _details(answer: "Answer") -> dict[str, Any]:
         details["reasoning"] = answer.reasoning
     if answer.warnings:
         details["warnings"] = answer.warnings
+    if answer.pages:
+        details["looked_at"] = [
+            {"index": each.index, "number": each.number, "confidence": round(each.confidence, 4)}
+            for each in answer.pages
+        ]
     if usage.videos:
         details["videos"] = [asdict(each) for each in usage.videos]
     if answer.frames:

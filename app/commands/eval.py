@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,10 @@ from ..options import ModelOptions, expand_options
 from ..progress import answers_progress
 from .citations import citations
 from .eval_docs import run_documents
+from .sweep import sweep
+
+if TYPE_CHECKING:
+    from ...eval.benchmarks import Loaded
 
 app = typer.Typer(
     help="Measure a model, look at what it answered, compare two.", no_args_is_help=True
@@ -77,7 +81,6 @@ def run(
     transformers:FOLDER. Under torchrun the processes share the questions out.
     """
     from ...errors import ConfigError
-    from ...eval.benchmarks import BENCHMARKS, load_benchmark
     from ...eval.documents import BENCHMARK
     from ...eval.metrics import Profile
 
@@ -94,8 +97,6 @@ def run(
         )
     if rung or rival or rival_only or controls:
         raise ConfigError(f"--rung, --rival, --rival-only and --controls are of {BENCHMARK} alone.")
-    if benchmark not in BENCHMARKS:
-        raise ConfigError(unknown_benchmark(benchmark))
     if profile not in list(Profile):
         raise ConfigError(f"There is no profile {profile!r}; choose one of {', '.join(Profile)}.")
     if on_error not in ("go-on", "stop"):
@@ -103,7 +104,7 @@ def run(
     from ...eval.evaluate import evaluate
     from ...eval.manifest import make_manifest
 
-    loaded = load_benchmark(BENCHMARKS[benchmark], data, split=split, limit=limit, prompt=prompt)
+    loaded = load_questions(benchmark, data, split=split, limit=limit, prompt=prompt)
     shown = {**video.arguments(), **evs.arguments(), "dpi": dpi}
     shown = {name: value for name, value in shown.items() if value is not None}
     opened = open_model(
@@ -140,6 +141,7 @@ def run(
 
 
 app.command()(citations)
+app.command()(sweep)
 
 
 @app.command("list")
@@ -151,6 +153,7 @@ def list_benchmarks() -> None:
 
     console = Console(highlight=False)
     console.print("[bold]latentvlm-docs[/]: drawn documents, nothing to put anywhere")
+    console.print("[bold]latentvlm-video[/]: drawn videos, nothing to put anywhere")
     for name, each in BENCHMARKS.items():
         console.print(
             f"[bold]{name}[/]: {each.title}, {', '.join(each.splits)}; {each.metric}\n"
@@ -235,16 +238,37 @@ def card(
     write_calibration(model, read)
 
 
-def unknown_benchmark(name: str) -> str:
-    """A sentence with the nearest name."""
+def load_questions(
+    benchmark: str,
+    data: str | None,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    prompt: str | None = None,
+) -> "Loaded":
+    """The questions of any benchmark but `latentvlm-docs`, whose runs have rungs.
+
+    Raises:
+        ConfigError: there is no such benchmark; the sentence has the nearest name.
+        DataError: its files are not there.
+    """
     from difflib import get_close_matches
 
-    from ...eval.benchmarks import BENCHMARKS
+    from ...errors import ConfigError
+    from ...eval.benchmarks import BENCHMARKS, load_benchmark
     from ...eval.documents import BENCHMARK
+    from ...eval.drawn import VIDEO_BENCHMARK, load_videos
 
-    near = get_close_matches(name, [*BENCHMARKS, BENCHMARK], n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {BENCHMARK}, {', '.join(BENCHMARKS)}"
-    return f"There is no benchmark {name!r}; {hint}"
+    if benchmark == VIDEO_BENCHMARK:
+        if data or split or prompt:
+            raise ConfigError(f"{benchmark} is drawn; --data, --split and --prompt are not for it.")
+        return load_videos(limit)
+    if benchmark not in BENCHMARKS:
+        names = [BENCHMARK, VIDEO_BENCHMARK, *BENCHMARKS]
+        near = get_close_matches(benchmark, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        raise ConfigError(f"There is no benchmark {benchmark!r} here; {hint}")
+    return load_benchmark(BENCHMARKS[benchmark], data, split=split, limit=limit, prompt=prompt)
 
 
 def show_result(result: dict[str, Any]) -> None:

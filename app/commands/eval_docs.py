@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..eval_models import make_responder
+from ..eval_models import describe, make_responder
 from ..options import ModelOptions
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ def run_documents(
 
     config = MeasureConfig(rungs=tuple(rungs), limit=limit, controls=controls)
     document_samples(config.rungs, limit=1 if limit is None else min(limit, 1))
+    responder = None if rival_only else make_responder(model)
     result = measure(
-        None if rival_only else make_responder(model),
+        responder,
         make_rival() if rival else None,
         out,
         config,
+        about=None if responder is None else describe(responder, model),
         notify=show_progress if sys.stderr.isatty() else lambda what, done, total: None,
     )
     if as_json:

@@ -74,7 +74,7 @@ def _head(result: Mapping[str, Any], names: Sequence[str]) -> str:
         f'<div class="score">{signed(gap["score"])}<small> points</small></div>'
         f"<p class=soft>95% interval {signed(gap['low'])} to {signed(gap['high'])}, paired "
         f"bootstrap</p><p>{verdict(result)}</p></div><div class='card'>"
-        f"{table(('', '', 'score', 'interval', 's'), rows, (2, 3, 4))}"
+        f"{table(('', '', 'score', 'interval', 'seconds'), rows, (2, 3, 4), 1)}"
         f"<p class='small soft'>{escape(' '.join(notes))}</p></div></div>"
     )
 
@@ -92,7 +92,7 @@ def _kinds(result: Mapping[str, Any]) -> str:
         )
         for kind, cell in sorted(result["kinds"].items(), key=lambda item: -item[1]["score"])
     ]
-    inner = table(("kind", "", "points", "interval", "questions"), rows, (2, 3, 4))
+    inner = table(("kind", "", "points", "interval", "questions"), rows, (2, 3, 4), 1)
     return f'<h2>By kind</h2><div class="card">{inner}</div>'
 
 

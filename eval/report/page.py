@@ -18,7 +18,7 @@ h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; letter-spacing: -.01em
 h2 { font-size: 18px; margin: 44px 0 14px; }
 p { margin: 6px 0; } .soft { color: var(--soft); } .small { font-size: 13px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
-  padding: 18px; }
+  padding: 18px; overflow-x: auto; min-width: 0; }
 .top { display: grid; grid-template-columns: minmax(240px, 1fr) 2fr; gap: 16px; margin-top: 22px; }
 .score { font-size: 56px; font-weight: 650; line-height: 1.05; letter-spacing: -.03em; }
 .score small { font-size: 22px; font-weight: 500; color: var(--soft); letter-spacing: 0; }
@@ -34,14 +34,14 @@ p { margin: 6px 0; } .soft { color: var(--soft); } .small { font-size: 13px; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 550;
   color: var(--soft); font-size: 13px; } td, th { padding: 6px 10px 6px 0; vertical-align: middle;
   border-bottom: 1px solid var(--line); } td.n, th.n { text-align: right;
-  font-variant-numeric: tabular-nums; } td.bars { width: 42%; min-width: 140px; }
+  font-variant-numeric: tabular-nums; } td.bars { width: 42%; min-width: 70px; }
 .tools { display: flex; flex-wrap: wrap; gap: 8px; margin-bottom: 14px; }
 button, select { font: inherit; font-size: 14px; padding: 5px 13px; border-radius: 999px;
   border: 1px solid var(--line); background: var(--card); color: var(--ink); cursor: pointer; }
 button[aria-pressed=true] { background: var(--ink); color: var(--paper);
   border-color: var(--ink); }
-.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 16px;
-  align-items: start; }
+.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr));
+  gap: 16px;  align-items: start; }
 .example { padding: 0; overflow: hidden; } .example .body { padding: 14px 16px 16px; }
 .pages { display: flex; overflow-x: auto; background: var(--line); max-height: 300px;
   scroll-snap-type: x proximity; gap: 2px; } .pages figure { margin: 0; flex: 1 0 auto;
@@ -74,7 +74,8 @@ dialog { border: 0; padding: 0; max-width: 96vw; max-height: 96vh; background: t
 dialog img { max-width: 96vw; max-height: 94vh; display: block; background: #fff; }
 dialog::backdrop { background: rgba(0,0,0,.75); }
 [hidden] { display: none !important; }
-@media (max-width: 720px) { .top { grid-template-columns: 1fr; } .score { font-size: 46px; } }
+@media (max-width: 720px) { .top { grid-template-columns: minmax(0, 1fr); }
+  .score { font-size: 46px; } }
 """
 _SCRIPT = """
 const box = document.querySelector("dialog");
@@ -137,14 +138,19 @@ def stack(parts: Iterable[tuple[str, str, int]]) -> str:
     return f'<div class="stack">{spans}</div><div class="key">{keys}</div>'
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers: Iterable[int] = ()) -> str:
-    """A table of cells that are HTML already; columns of `numbers` stand to the right."""
+def table(
+    head: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    numbers: Iterable[int] = (),
+    bars: int | None = None,
+) -> str:
+    """A table of cells that are HTML already; `numbers` stand to the right, `bars` are wide."""
     right = set(numbers)
 
     def cells(values: Iterable[str], tag: str) -> str:
+        kinds = {bars: " class=bars", **dict.fromkeys(right, " class=n")}
         return "".join(
-            f"<{tag}{' class=n' if idx in right else ''}>{value}</{tag}>"
-            for idx, value in enumerate(values)
+            f"<{tag}{kinds.get(idx, '')}>{value}</{tag}>" for idx, value in enumerate(values)
         )
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
@@ -152,10 +158,12 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], numbers: Iterable[
 
 
 def figures(shown: Iterable[tuple[str, str]]) -> str:
-    """Pictures in a row: (data address, label)."""
+    """Pictures in a row: (data address, label); one alone needs no label."""
+    shown = list(shown)
     inner = "".join(
-        f'<figure><img src="{address}" alt="{escape(label)}" loading="lazy">'
-        f"<figcaption>{escape(label)}</figcaption></figure>"
+        f'<figure><img src="{address}" alt="{escape(label)}">'
+        + (f"<figcaption>{escape(label)}</figcaption>" if len(shown) > 1 else "")
+        + "</figure>"
         for address, label in shown
     )
     return f'<div class="pages">{inner}</div>' if inner else ""

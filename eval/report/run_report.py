@@ -128,7 +128,7 @@ def _kinds(result: Mapping[str, Any]) -> str:
         )
         for kind, cell in sorted(kinds.items(), key=lambda item: -item[1]["score"])
     ]
-    inner = table(("kind", "", "score", "interval", "questions"), rows, (2, 3, 4))
+    inner = table(("kind", "", "score", "interval", "questions"), rows, (2, 3, 4), 1)
     return f'<h2>By kind</h2><div class="card">{inner}</div>'
 
 
@@ -179,6 +179,7 @@ def _card(folder: Path, each: "Graded") -> str:
             ("answer", response.text or response.error or "(nothing)"),
             ("right", " | ".join(str(answer) for answer in each.gold.answers)),
             ("read as", each.grade.taken if each.grade.taken != response.text else ""),
+            ("looked at", looked_at(response.details)),
             ("frames at", "; ".join(", ".join(f"{t:.1f}" for t in times) for times in seen)),
         )
     )
@@ -193,6 +194,15 @@ def _card(folder: Path, each: "Graded") -> str:
         f'<span class="tag {state}">{escape(label)}</span>{kind_tag}'
         f'<div class="q">{escape(line["question"])}</div>{facts}'
         f'<p class="small soft">{escape(each.id)}: {took}. {escape(note)}</p></div></article>'
+    )
+
+
+def looked_at(details: Mapping[str, Any]) -> str:
+    """The pages that the model says it read the answer from."""
+    pages = details.get("looked_at") or ()
+    return ", ".join(
+        f"page {page['number'] or page['index'] + 1} ({percent(page['confidence'], 0)})"
+        for page in pages
     )
 
 
