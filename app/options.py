@@ -32,10 +32,13 @@ class MediaOptions:
     dpi: Annotated[
         float | None, typer.Option(help="Dots per inch at which PDF pages are drawn.")
     ] = None
+    text_layer: Annotated[
+        bool, typer.Option("--text-layer", help="Also read the text that PDF pages carry.")
+    ] = False
 
     def arguments(self) -> dict[str, Any]:
         """What was given, as keyword arguments of `VLM.ask`."""
-        return {"pages": self.pages, "dpi": self.dpi}
+        return {"pages": self.pages, "dpi": self.dpi, "text_layer": self.text_layer}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -169,6 +169,11 @@ def check_conversation(
             checked.append(dict(message))
             continue
         parts = _parts(content, idx)
+        if role == "assistant" and any(part["type"] != "text" for part in parts):
+            raise PromptError(
+                f"Message {idx} is of the assistant and shows something; pictures and videos "
+                "belong into the user's messages."
+            )
         images += [part["image"] for part in parts if part["type"] == "image"]
         videos += [part["video"] for part in parts if part["type"] == "video"]
         _check_unicode(parts, idx)
@@ -246,7 +251,4 @@ def _guard_parts(
 
 
 def _mark_answer(parts: list[dict[str, Any]]) -> None:
-    if parts[0]["type"] == "text":
-        parts[0] = {"type": "text", "text": ANSWER + parts[0]["text"]}
-    else:
-        parts.insert(0, {"type": "text", "text": ANSWER})
+    parts[0] = {"type": "text", "text": ANSWER + parts[0]["text"]}

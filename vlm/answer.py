@@ -46,6 +46,8 @@ class Usage:
         image_grids: of each page the grid it was cut into, in patches (rows, columns).
         page_tokens: of each page its visual tokens.
         page_tokens_before: what they would be without a budget, or with room in the context.
+        text_layer_characters: of each page how much text of its file was given beside its
+            picture; empty unless a text layer was asked for.
     """
 
     prompt_tokens: int
@@ -58,6 +60,7 @@ class Usage:
     image_grids: tuple[tuple[int, int], ...] = ()
     page_tokens: tuple[int, ...] = ()
     page_tokens_before: tuple[int, ...] = ()
+    text_layer_characters: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

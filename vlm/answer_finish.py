@@ -68,6 +68,11 @@ def finish_answer(prepared: Prepared, run: Run, steer: ThoughtSteer, shown: Answ
             image_grids=tuple(info.grid for info in inputs.images),
             page_tokens=tuple(info.visual_tokens for info in inputs.images),
             page_tokens_before=tuple(info.visual_tokens_before for info in inputs.images),
+            text_layer_characters=(
+                tuple(len(page.text or "") for page in prepared.pages)
+                if any(page.text is not None for page in prepared.pages)
+                else ()
+            ),
         ),
         timing=Timing(
             media_s=prepared.media_s,

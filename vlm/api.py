@@ -206,6 +206,7 @@ class VLM(EngineVerbs):
         *media: Medium,
         pages: PageChoice = None,
         dpi: float | None = None,
+        text_layer: bool = False,
         generation: GenerationConfig | None = None,
         thinking: bool | None = None,
         thinking_budget: int | None = None,
@@ -228,6 +229,8 @@ class VLM(EngineVerbs):
                 `{"type": "video", "frames": [...], "fps": 2}`.
             pages: which pages of each document, such as "1-3,7" or [1, 2]; None is all.
             dpi: at which PDF pages are drawn; None is 96.
+            text_layer: also give the model the text that PDF pages carry, beside their pictures;
+                unasked it is never read. `Answer.usage` says how much there was.
             generation: how the answer is written; None is greedy, at most 256 tokens.
             thinking: whether the model thinks aloud first; None is what it does unasked.
             thinking_budget: tokens after which its thought is closed, at the end of a sentence.
@@ -259,6 +262,7 @@ class VLM(EngineVerbs):
             *media,
             pages=pages,
             dpi=dpi,
+            text_layer=text_layer,
             generation=generation,
             thinking=thinking,
             thinking_budget=thinking_budget,
@@ -279,6 +283,7 @@ class VLM(EngineVerbs):
         *media: Medium,
         pages: PageChoice = None,
         dpi: float | None = None,
+        text_layer: bool = False,
         generation: GenerationConfig | None = None,
         thinking: bool | None = None,
         thinking_budget: int | None = None,
@@ -300,6 +305,7 @@ class VLM(EngineVerbs):
             [question_message(question, media)],
             pages=pages,
             dpi=dpi,
+            text_layer=text_layer,
             generation=generation,
             thinking=thinking,
             thinking_budget=thinking_budget,
@@ -320,6 +326,7 @@ class VLM(EngineVerbs):
         *,
         pages: PageChoice = None,
         dpi: float | None = None,
+        text_layer: bool = False,
         generation: GenerationConfig | None = None,
         thinking: bool | None = None,
         thinking_budget: int | None = None,
@@ -344,9 +351,9 @@ class VLM(EngineVerbs):
                 instead, and then `"frame_indices"` if they are not all its frames.
                 `Answer.as_message()` is the turn of the assistant; the result of a tool that it
                 called is a message of the role "tool".
-            pages, dpi, generation, thinking, thinking_budget, low_effort, tools, answer_format,
-                evs, evs_rate, frames, token_budget, reuse, is_cancelled: as in `ask`. A video may
-                have its own `"choice"` of frames, `"evs"` or `"evs_rate"`.
+            pages, dpi, text_layer, generation, thinking, thinking_budget, low_effort, tools,
+                answer_format, evs, evs_rate, frames, token_budget, reuse, is_cancelled: as in
+                `ask`. A video may have its own `"choice"` of frames, `"evs"` or `"evs_rate"`.
 
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.
@@ -355,6 +362,7 @@ class VLM(EngineVerbs):
             messages,
             pages=pages,
             dpi=dpi,
+            text_layer=text_layer,
             generation=generation,
             thinking=thinking,
             thinking_budget=thinking_budget,
@@ -375,6 +383,7 @@ class VLM(EngineVerbs):
         *,
         pages: PageChoice = None,
         dpi: float | None = None,
+        text_layer: bool = False,
         generation: GenerationConfig | None = None,
         thinking: bool | None = None,
         thinking_budget: int | None = None,
@@ -393,6 +402,7 @@ class VLM(EngineVerbs):
             messages,
             pages=pages,
             dpi=dpi,
+            text_layer=text_layer,
             generation=generation,
             thinking=thinking,
             thinking_budget=thinking_budget,

@@ -21,7 +21,13 @@ from .constraint import AnswerFormat, new_constraint
 from .conversation import OpenedConversation, open_conversation
 from .generate import never
 from .language_model import LanguageModel
-from .limits import ModelLimits, budget_warnings, page_warnings, question_warnings
+from .limits import (
+    ModelLimits,
+    budget_warnings,
+    page_warnings,
+    question_warnings,
+    text_layer_warnings,
+)
 from .markup import Markup
 from .prepared import Prepared
 from .prompt import Model
@@ -39,6 +45,7 @@ class Request:
     messages: Sequence[Message]
     pages: PageChoice = None
     dpi: float | None = None
+    text_layer: bool = False
     generation: GenerationConfig | None = None
     thinking: Thinking = Thinking()
     tools: Sequence[Mapping[str, Any]] = ()
@@ -56,6 +63,7 @@ def make_request(
     *,
     pages: PageChoice = None,
     dpi: float | None = None,
+    text_layer: bool = False,
     generation: GenerationConfig | None = None,
     thinking: bool | None = None,
     thinking_budget: int | None = None,
@@ -78,6 +86,7 @@ def make_request(
         messages=messages,
         pages=pages,
         dpi=dpi,
+        text_layer=text_layer,
         generation=generation,
         thinking=Thinking(is_on=thinking, budget=thinking_budget, low_effort=low_effort),
         tools=tools,
@@ -98,6 +107,7 @@ def open_pages(
     pages: PageChoice,
     dpi: float | None,
     frames: FrameChoice,
+    text_layer: bool = False,
 ) -> OpenedConversation:
     """The messages with their pages and frames, for a model that can see them.
 
@@ -108,7 +118,7 @@ def open_pages(
     if isinstance(model, LanguageModel) and any(map(_shows, messages)):
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
     videos = VideoOpener(processor=processor, choice=frames)
-    return open_conversation(messages, videos=videos, pages=pages, dpi=dpi)
+    return open_conversation(messages, videos=videos, pages=pages, dpi=dpi, text_layer=text_layer)
 
 
 def _shows(message: Any) -> bool:
@@ -146,6 +156,7 @@ def prepare_answer(
         pages=request.pages,
         dpi=request.dpi,
         frames=request.frames,
+        text_layer=request.text_layer,
     )
     inputs = processor(
         opened.messages,
@@ -167,6 +178,7 @@ def prepare_answer(
         *page_warnings(limits, opened.pages, inputs.images, dpi=request.dpi),
         *question_warnings(limits, opened.question),
         *video_warnings(opened.videos),
+        *text_layer_warnings(opened.pages),
     ]
     if request.tools and not style.calls:
         warnings.append(

@@ -70,10 +70,12 @@ def open_conversation(
     videos: VideoOpener,
     pages: PageChoice = None,
     dpi: float | None = None,
+    text_layer: bool = False,
 ) -> OpenedConversation:
     """Opens every picture and video; a document becomes one picture a page.
 
-    A part may have its own `pages` and `dpi`, which go before the arguments.
+    A part may have its own `pages`, `dpi` and `text_layer`, which go before the arguments. The
+    text that a PDF carries follows the picture of its page, if it is asked for.
 
     Raises:
         PromptError: a message is no mapping, or a video comes to a model that sees none.
@@ -106,10 +108,16 @@ def open_conversation(
                 parts.append(part)
                 continue
             found = open_media(
-                part["image"], pages=part.get("pages", pages), dpi=part.get("dpi", dpi)
+                part["image"],
+                pages=part.get("pages", pages),
+                dpi=part.get("dpi", dpi),
+                text_layer=part.get("text_layer", text_layer),
             )
             opened += found
-            parts += [{"type": "image", "image": page.image} for page in found]
+            for page in found:
+                parts.append({"type": "image", "image": page.image})
+                if page.text:
+                    parts.append({"type": "text", "text": f"{page.text}\n", "is_layer": True})
         ready.append({**message, "content": parts})
     return OpenedConversation(messages=ready, pages=opened, videos=reports)
 
@@ -131,4 +139,8 @@ def _is_picture(part: Any) -> bool:
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return "".join(part["text"] for part in content or () if part.get("type") == "text")
+    return "".join(
+        part["text"]
+        for part in content or ()
+        if part.get("type") == "text" and not part.get("is_layer")
+    )

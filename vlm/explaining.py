@@ -62,6 +62,7 @@ def explain(
     *,
     pages: PageChoice = None,
     dpi: float | None = None,
+    text_layer: bool = False,
     token_budget: int | None = None,
     generation: GenerationConfig | None = None,
 ) -> Explanation:
@@ -80,7 +81,13 @@ def explain(
     messages = [question_message(question or "?", media)]
     if not question:
         opened = open_pages(
-            vlm.model, vlm.processor, messages, pages=pages, dpi=dpi, frames=FrameChoice()
+            vlm.model,
+            vlm.processor,
+            messages,
+            pages=pages,
+            dpi=dpi,
+            frames=FrameChoice(),
+            text_layer=text_layer,
         )
         _no_videos(len(opened.videos))
         room = (generation or GenerationConfig()).max_tokens
@@ -96,6 +103,7 @@ def explain(
         messages=messages,
         pages=pages,
         dpi=dpi,
+        text_layer=text_layer,
         generation=generation,
         token_budget=token_budget,
     )

@@ -153,6 +153,19 @@ def page_warnings(
     return found
 
 
+def text_layer_warnings(pages: Sequence[Page]) -> list[str]:
+    """A text layer that was asked for, but that pages of documents do not have."""
+    asked = [page for page in pages if page.text is not None]
+    bare = [page for page in asked if not page.text]
+    if not bare:
+        return []
+    which = _capital(bare[0].name) if len(bare) == 1 else f"{len(bare)} of {len(asked)} pages"
+    return [
+        f"{which} {'has' if len(bare) == 1 else 'have'} no text layer, so only the picture was "
+        "read there."
+    ]
+
+
 def question_warnings(limits: ModelLimits, question: str) -> list[str]:
     """Characters that no question of the training data had."""
     if limits.trained_characters is None:

@@ -28,6 +28,7 @@ def open_media(
     pages: PageChoice = None,
     dpi: float | None = None,
     limits: MediaLimits = DEFAULT_LIMITS,
+    text_layer: bool = False,
 ) -> list[Page]:
     """Opens a picture or document as RGB pages. Safe to call from several threads.
 
@@ -39,6 +40,7 @@ def open_media(
         dpi: at which a PDF is drawn; None for 96, less on a page larger than
             `limits.max_pixels`.
         limits: what the call may cost.
+        text_layer: also read the text that a PDF carries beside what it looks like.
 
     Raises:
         MediaError: the source cannot be read or is not whole, a page is not there, or a limit
@@ -64,7 +66,13 @@ def open_media(
     kind = sniff_format(data, name=name)
     if kind == "PDF":
         return open_pdf(
-            data, name=name, pages=pages, dpi=dpi, default_dpi=DEFAULT_DPI, limits=limits
+            data,
+            name=name,
+            pages=pages,
+            dpi=dpi,
+            default_dpi=DEFAULT_DPI,
+            limits=limits,
+            text_layer=text_layer,
         )
     return open_picture(data, kind, name=name, pages=pages, limits=limits)
 

@@ -1,4 +1,4 @@
-"""PDF pages to RGB, through pdfium. No text layer is read: a page is what it looks like."""
+"""PDF pages to RGB, through pdfium; their text layer is read only if it is asked for."""
 
 import math
 import re
@@ -32,6 +32,7 @@ def open_pdf(
     dpi: float | None,
     default_dpi: float,
     limits: MediaLimits,
+    text_layer: bool = False,
 ) -> list[Page]:
     """Draws the chosen pages, filled-in form fields included.
 
@@ -43,6 +44,7 @@ def open_pdf(
             `limits.max_pixels`.
         default_dpi: see above.
         limits: sizes that are accepted.
+        text_layer: also read what the file says is written on each page.
 
     Raises:
         MediaError: damaged, locked by a password, without pages, without the page asked for,
@@ -59,9 +61,10 @@ def open_pdf(
             # The lock is taken page by page, so that a long document lets others through.
             with _PDFIUM:
                 image = _render(document, number, label, dpi, default_dpi, limits)
+                text = _text(document, number, label) if text_layer else None
             total += image.width * image.height
             check_total(total, source=name, limits=limits)
-            opened.append(Page(image=image, source=name, number=number, of=num_pages))
+            opened.append(Page(image=image, source=name, number=number, of=num_pages, text=text))
         return opened
     finally:
         with _PDFIUM:
@@ -121,6 +124,18 @@ def _render(
             # A copy: the picture may otherwise point into the bitmap that is freed here.
             image = bitmap.to_pil()
             return image.copy() if image.mode == "RGB" else image.convert("RGB")
+
+
+def _text(document: pypdfium2.PdfDocument, number: int, label: str) -> str:
+    """The text layer of a page, its lines without blanks at their ends; "" if there is none."""
+    try:
+        with closing(document[number - 1]) as page, closing(page.get_textpage()) as layer:
+            text = layer.get_text_range()
+    except pypdfium2.PdfiumError as error:
+        raise MediaError(f"The text layer of {label} is damaged and cannot be read.") from error
+    # pdfium ends lines with CR LF, and marks hyphens at their ends and letters it cannot name.
+    text = re.sub("[\\x00-\\x08\\x0e-\\x1f\\ufffe\\uffff]", "", text.replace("\r\n", "\n"))
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip()
 
 
 def _pixels(width: float, height: float, scale: float) -> tuple[int, int]:

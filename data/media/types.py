@@ -16,12 +16,14 @@ class Page:
         source: where it came from, readable (a path as given, or "bytes", "array", ...).
         number: 1-based page number in a PDF or a multi-page TIFF, else None.
         of: how many pages the source has (1 for a single picture).
+        text: what a PDF says is written on it, "" for nothing; None unless it was asked for.
     """
 
     image: Image.Image
     source: str
     number: int | None = None
     of: int = 1
+    text: str | None = None
 
     @property
     def name(self) -> str:

@@ -59,7 +59,11 @@ def test_what_was_not_given_keeps_the_default_of_the_library() -> None:
 
 
 def test_pages_travel_as_they_were_written() -> None:
-    assert MediaOptions(pages="1,3-5").arguments() == {"pages": "1,3-5", "dpi": None}
+    assert MediaOptions(pages="1,3-5").arguments() == {
+        "pages": "1,3-5",
+        "dpi": None,
+        "text_layer": False,
+    }
 
 
 def test_a_spread_model_says_what_lies_where(

@@ -114,17 +114,17 @@ def test_the_form_of_a_content_is_kept():
         [
             {"role": "user", "content": parts},
             {"role": "assistant", "content": "b", "extra": 3},
-            {"role": "assistant", "content": [{"type": "image", "image": 2}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "c"}]},
             {"role": "assistant", "content": None, "tool_calls": [{"name": "f"}]},
         ],
         guard=guard,
         mark_answers=True,
     )
-    assert conversation.images == [1, 2]
+    assert conversation.images == [1]
     assert [message["content"] for message in conversation.messages] == [
         [{"type": "image"}, {"type": "text", "text": "a"}],
         f"{ANSWER}b",
-        [{"type": "text", "text": ANSWER}, {"type": "image"}],
+        [{"type": "text", "text": f"{ANSWER}c"}],
         None,
     ]
     assert conversation.messages[1]["extra"] == 3
