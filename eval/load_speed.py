@@ -8,6 +8,7 @@ stay in the file are paid for too. The two take turns; the file lies in the syst
 
 import json
 import select
+import signal
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BackendError
+from ..vlm.train.signals import on_stop_signals
 
 SIDES = ("latentvlm", "transformers")
 _SAMPLING_S = 0.005
@@ -78,7 +80,7 @@ def measure_load(
     folder: str | Path | None = None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> LoadReport:
-    """Write a checkpoint of random weights, open it by turns, remove it.
+    """Write a checkpoint of random weights, open it by turns, remove it: on SIGTERM too.
 
     Args:
         size_gb: of the checkpoint in bfloat16.
@@ -91,7 +93,10 @@ def measure_load(
     """
     from .synthetic_checkpoint import write_synthetic
 
-    with tempfile.TemporaryDirectory(dir=folder, prefix="latentvlm-load-") as made:
+    with (
+        on_stop_signals(_end, [signal.SIGTERM]),
+        tempfile.TemporaryDirectory(dir=folder, prefix="latentvlm-load-") as made,
+    ):
         checkpoint = Path(made) / "model"
         notify(f"writing a checkpoint of {size_gb:g} GB")
         size = write_synthetic(checkpoint, size_gb)
@@ -103,6 +108,10 @@ def measure_load(
                 if repeat:
                     openings[side].append(opening)
     return LoadReport(file_bytes=size, device=device, dtype=dtype, openings=openings)
+
+
+def _end() -> None:
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def open_once(side: str, folder: Path, *, device: str, dtype: str, threads: int = 1) -> Opening:
@@ -121,21 +130,31 @@ def open_once(side: str, folder: Path, *, device: str, dtype: str, threads: int 
         stderr=subprocess.PIPE,
         text=True,
     ) as child:
-        assert child.stdin and child.stdout and child.stderr
-        watch = _MemoryWatch(child.pid, device)
-        if child.stdout.readline().strip() != "ready":
-            raise BackendError(f"{side} cannot be measured: {_last_line(child.stderr.read())}")
-        watch.start()
-        child.stdin.write("go\n")
-        child.stdin.flush()
-        while not select.select([child.stdout], [], [], _SAMPLING_S)[0]:
-            watch.sample()
-        answer = child.stdout.readline()
-        if not answer:
-            raise BackendError(f"{side} cannot open the folder: {_last_line(child.stderr.read())}")
+        try:
+            answer, peak = _watch(child, side, device)
+        except BaseException:
+            child.kill()  # else leaving waits until it is done
+            raise
+    return Opening(**json.loads(answer), peak_bytes=peak)
+
+
+def _watch(child: subprocess.Popen[str], side: str, device: str) -> tuple[str, int]:
+    """What a child says in the end, and the most memory it had beyond that before opening."""
+    assert child.stdin and child.stdout and child.stderr
+    watch = _MemoryWatch(child.pid, device)
+    if child.stdout.readline().strip() != "ready":
+        raise BackendError(f"{side} cannot be measured: {_last_line(child.stderr.read())}")
+    watch.start()
+    child.stdin.write("go\n")
+    child.stdin.flush()
+    while not select.select([child.stdout], [], [], _SAMPLING_S)[0]:
         watch.sample()
-        child.stdin.close()
-    return Opening(**json.loads(answer), peak_bytes=watch.peak - watch.base)
+    answer = child.stdout.readline()
+    if not answer:
+        raise BackendError(f"{side} cannot open the folder: {_last_line(child.stderr.read())}")
+    watch.sample()
+    child.stdin.close()
+    return answer, watch.peak - watch.base
 
 
 class _MemoryWatch:

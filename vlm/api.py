@@ -24,6 +24,7 @@ from .api_engine import EngineVerbs
 from .asking import Request, make_request, open_pages, own_evs, prepare_answer
 from .budgets import DeviceMap
 from .checkpoint import Quantized, load_model
+from .checkpoint.finite import require_finite
 from .checkpoint.hub import Source, find_source
 from .constraint import AnswerFormat
 from .conversation import Medium, question_message
@@ -36,7 +37,6 @@ from .loading import (
     read_processor,
     read_stored_dtype,
     require_embeddings,
-    require_finite,
     widen_tower,
 )
 from .model_parts import CONTEXT
@@ -100,6 +100,8 @@ def load(
         )
     source = find_source(PRETRAINED if folder is None else folder, revision=revision)
     folder = source.folder
+    if check_weights:
+        require_finite(folder)
     placement = None
     if device_map is None:
         if context is not None:
@@ -127,8 +129,6 @@ def load(
         kv_cache=kv_cache,
         for_decoding=True,
     )
-    if check_weights:
-        require_finite(model, folder)
     widen_tower(model)
     text = language_model(model).config
     limits = ModelLimits.read(folder)

@@ -24,6 +24,7 @@ from .ops.decode import Step, build_step
 from .ops.decode_weights import LayerWeights
 from .ops.linear import Linear
 from .packed_row import PackedRow
+from .quantize.declared_files import DeclaredFiles
 from .quantize.packed import PackedWeight
 
 
@@ -111,6 +112,7 @@ class LanguageModel(nn.Module):
         self.mtp = MultiTokenPrediction(config) if config.num_nextn_predict_layers else None
         self.kv_cache: str | None = None
         self.is_spread = False  # over several devices, layer by layer
+        self.declared_files: DeclaredFiles | None = None  # of packed weights, to be written back
         self.reset_parameters()
 
     @torch.no_grad()

@@ -1,10 +1,8 @@
 """What `load()` reads beside the tensors: text files, end tokens, number format."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..data.processor import Processor
 from ..data.processor_files import read_json
@@ -14,7 +12,6 @@ from .device import dtype_named
 from .language_model import LanguageModel
 from .ops.linear import cpu_multiplies_bfloat16
 from .prompt import Model
-from .quantize.packed import PackedWeight
 
 
 def read_stored_dtype(folder: Path) -> torch.dtype:
@@ -77,32 +74,6 @@ def require_embeddings(processor: Processor, config: LanguageConfig, folder: Pat
             f"{folder} has a tokenizer with ids up to {largest}, but the model has embeddings for "
             f"{config.vocab_size} only: they do not belong together."
         )
-
-
-@torch.no_grad()
-def require_finite(model: Model, folder: Path) -> None:
-    """Read every weight once.
-
-    Raises:
-        CheckpointError: one holds NaN or infinity.
-    """
-    for name, parts in _weights(model):
-        if not all(bool(each.isfinite().all()) for each in parts):
-            raise CheckpointError(
-                f"{folder} has NaN or infinity in {name}: the file is damaged, or its training "
-                "failed; copy or download it again."
-            )
-
-
-def _weights(model: Model) -> Iterator[tuple[str, Iterable[Tensor]]]:
-    """Every weight a part at a time, for a mask of the whole would be as large as its bytes."""
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point():
-            yield name, tensor.split(max(1, len(tensor) // 64)) if tensor.dim() else (tensor,)
-    for name, module in model.named_modules():
-        if isinstance(module, PackedWeight):
-            experts = range(module.shape[0]) if len(module.shape) == 3 else (None,)
-            yield name, (module.matrix(expert) for expert in experts)
 
 
 @torch.no_grad()

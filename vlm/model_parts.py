@@ -9,9 +9,9 @@ import torch
 from .cache import AttentionCache, Cache, Fp8Scales, MambaCache
 from .census.tensors import SCALES, TensorInfo
 from .checkpoint.families import family_of
-from .checkpoint.load import SELECTION_BIAS
 from .checkpoint.names import is_expert_stack
 from .checkpoint.quantized import Quantized
+from .checkpoint.reading import SELECTION_BIAS
 from .config import LanguageConfig, VisionLanguageConfig
 
 CONTEXT = 8192  # tokens for whose cache there is room in a plan

@@ -1,9 +1,10 @@
-"""`latentvlm inspect MODEL`: what a model is, without reading its weights."""
+"""`latentvlm inspect MODEL`: what a model is, without reading its weights unless asked to."""
 
 from typing import Annotated, Any
 
 import typer
 
+from ...errors import InputError
 from ..units import count, size
 
 
@@ -12,13 +13,19 @@ def inspect(
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit of a hub id (the newest).")
     ] = None,
+    check_weights: Annotated[
+        bool, typer.Option("--check-weights", help="Read all weights; refuse NaN and infinity.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a model is: blocks, sizes, bits, cache, what its chat template can do."""
     from ...vlm.census.description import describe
     from ...vlm.census.source import find_source
 
-    found = describe(find_source(model, revision=revision))
+    source = find_source(model, revision=revision)
+    found = describe(source)
+    if check_weights:
+        found["checked_tensors"] = _check(model, revision, has_files=source.folder is not None)
     if json:
         from json import dumps
 
@@ -26,6 +33,16 @@ def inspect(
     else:
         for line in lines(found):
             print(line)
+
+
+def _check(model: str, revision: str | None, *, has_files: bool) -> int:
+    """How many tensors were looked at; a repository's weights are fetched."""
+    from ...vlm.checkpoint import hub
+    from ...vlm.checkpoint.finite import require_finite
+
+    if not has_files:
+        raise InputError(f"{model} has no weights to check; give a folder or a hub id.")
+    return require_finite(hub.find_source(model, revision=revision).folder)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -79,4 +96,6 @@ def lines(found: dict[str, Any]) -> list[str]:
         weights = [name for name in files if name.endswith(".safetensors")]
         others = [name for name in files if name not in weights]
         shown.append(f"files       {len(weights)} of weights; {', '.join(others)}")
+    if "checked_tensors" in found:
+        shown.append(f"checked     {found['checked_tensors']} tensors: no NaN, no infinity")
     return shown

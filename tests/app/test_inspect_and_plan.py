@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from latentvlm.app.cli import main
 from latentvlm.app.units import count, read_length, size
@@ -36,6 +36,24 @@ def test_a_folder(capsys: pytest.CaptureFixture, tiny_folder: Path) -> None:
     assert code == 0
     assert "chat        images" in out
     assert "5 of weights; " in out
+
+
+def test_weights_are_looked_at_when_asked_to(
+    capsys: pytest.CaptureFixture, tiny_folder: Path, tmp_path: Path
+) -> None:
+    code, out, _ = told(capsys, "inspect", tiny_folder, "--check-weights")
+    assert code == 0 and "tensors: no NaN, no infinity" in out
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    shard = folder / "model-00003-of-00005.safetensors"
+    tensors = load_file(shard)
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name].view(-1)[-1] = float("nan")
+    save_file(tensors, shard)
+    code, out, error = told(capsys, "inspect", folder, "--check-weights", "--json")
+    assert code == 2 and not out
+    assert f"model-00003-of-00005.safetensors has NaN or infinity in {name}" in error
+    code, _, error = told(capsys, "inspect", "nemotron-3-nano-30b-a3b", "--check-weights")
+    assert code == 2 and "no weights to check" in error
 
 
 def test_a_plan_says_whether_it_fits_and_compares(capsys: pytest.CaptureFixture) -> None:

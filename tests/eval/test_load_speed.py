@@ -1,5 +1,7 @@
 """Opening checkpoints: how much memory it takes, seen from outside, and what is in it then."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,8 @@ import torch
 from safetensors import safe_open
 
 from latentvlm.errors import BackendError, InputError
-from latentvlm.eval.load_speed import LoadReport, Opening, open_once
+from latentvlm.eval import load_speed
+from latentvlm.eval.load_speed import LoadReport, Opening, measure_load, open_once
 from latentvlm.eval.synthetic_checkpoint import synthetic_config, write_synthetic
 from latentvlm.vlm.checkpoint import load_model
 from latentvlm.vlm.checkpoint.families import family_of
@@ -87,6 +90,51 @@ def test_shards_are_written_one_at_a_time(checkpoint: Path) -> None:
     for path in checkpoint.glob("*.safetensors"):
         with safe_open(str(path), framework="pt") as file:
             assert file.metadata() == {"format": "pt"}
+
+
+@pytest.mark.slow
+def test_opening_takes_less_than_half_of_transformers_time() -> None:
+    report = measure_load(0.3, repeats=1)
+    assert report.ratio("cpu_seconds") < 0.5
+    for side in report.openings:
+        assert report.median(side, "model_bytes") == pytest.approx(report.file_bytes, rel=0.01)
+
+
+def test_a_measurement_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    seen = []
+
+    def end(line: str) -> None:
+        if "warm up" in line:
+            seen.extend(tmp_path.glob("*/model/*.safetensors"))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        measure_load(0.01, folder=tmp_path, notify=end)
+    assert ended.value.code == 143 and seen and not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.slow
+def test_nor_does_it_leave_the_process_that_it_watches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children = []
+    watch = load_speed._MemoryWatch
+
+    class Ended(watch):
+        def __init__(self, pid: int, device: str) -> None:
+            children.append(pid)
+            super().__init__(pid, device)
+
+        def start(self) -> None:
+            super().start()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(load_speed, "_MemoryWatch", Ended)
+    with pytest.raises(SystemExit):
+        measure_load(0.01, folder=tmp_path)
+    assert not list(tmp_path.iterdir()) and not Path(f"/proc/{children[0]}").exists()
 
 
 @pytest.mark.slow

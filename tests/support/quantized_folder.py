@@ -47,7 +47,9 @@ def plain_nvfp4_dequantize(codes: Tensor, scales: Tensor, tensor_scale: Tensor) 
 
 # ---- folders --------------------------------------------------------------------------------
 
-LINEAR = re.compile(r"\.((in|out|q|k|v|o|gate|up|down|x|dt)_proj|fc[12]_latent_proj)\.weight$")
+LINEAR = re.compile(
+    r"\.((in|out|q|k|v|o|gate|up|down|x|dt)_proj|fc[12]_latent_proj|(in|out)put_linear)\.weight$"
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,42 @@ def fp8_by_block(matrix: Tensor) -> Quantized:
     return Quantized({"weight": codes, "weight_scale": scale}, wide)
 
 
+def int8_by_row(matrix: Tensor) -> Quantized:
+    scale = matrix.abs().amax(1, keepdim=True) / 127.5
+    codes = (matrix / scale).round().clamp(-128, 127)
+    tensors = {"weight": codes.to(torch.int8), "weight_scale": scale}
+    return Quantized(tensors, codes * scale)
+
+
+def int4_by_group(matrix: Tensor) -> Quantized:
+    """Eight codes of a row in each int32, the first in its lowest four bits."""
+    groups = matrix.unflatten(1, (-1, 16))
+    scale = groups.abs().amax(-1) / 7.5
+    codes = (groups / scale[..., None]).round().clamp(-8, 7)
+    eights = (codes.flatten(1).long() + 8).unflatten(1, (-1, 8))
+    words = (eights << torch.arange(0, 32, 4)).sum(-1)
+    words = torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+    shape = torch.tensor(matrix.shape)
+    tensors = {"weight_packed": words, "weight_scale": scale, "weight_shape": shape}
+    return Quantized(tensors, (codes * scale[..., None]).flatten(1))
+
+
+def each_of(stack: Tensor, codec: Callable[[Tensor], Quantized]) -> Quantized:
+    """A matrix, or all of a stack under one name."""
+    if stack.dim() == 2:
+        return codec(stack)
+    made = [codec(matrix) for matrix in stack]
+    tensors = {
+        leaf: torch.stack([one.tensors[leaf].view(_BYTES.get(t.dtype, t.dtype)) for one in made])
+        for leaf, t in made[0].tensors.items()
+    }
+    tensors = {leaf: part.view(made[0].tensors[leaf].dtype) for leaf, part in tensors.items()}
+    return Quantized(tensors, torch.stack([one.weight for one in made]))
+
+
+_BYTES = {torch.float8_e4m3fn: torch.uint8}  # torch does not stack what it cannot add
+
+
 def mixed(matrix_name: str) -> Callable[[Tensor], Quantized]:
     """As in Nemotron 3 Super: the routed experts in NVFP4, the rest in FP8."""
     return modelopt_nvfp4 if ".experts." in matrix_name else fp8
@@ -142,7 +180,7 @@ def quantize_folder(
         if "mtp." in name:
             continue
         module = name.removesuffix(".weight")
-        made = (by_name(name) if by_name else codec)(tensors.pop(name).float())
+        made = each_of(tensors.pop(name).float(), by_name(name) if by_name else codec)
         tensors |= {f"{module}.{leaf}": part for leaf, part in made.tensors.items()}
         meant[name] = made.weight
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -185,6 +223,10 @@ def compressed(form: str, **more) -> dict:
     weights: dict = {"num_bits": 8, "type": "float", "strategy": "channel", "symmetric": True}
     if form == "nvfp4-pack-quantized":
         weights |= {"num_bits": 4, "strategy": "tensor_group", "group_size": 16}
+    if form == "pack-quantized":
+        weights |= {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 16}
+    if form == "int-quantized":
+        weights["type"] = "int"
     return {
         "quant_method": "compressed-tensors",
         "format": form,

@@ -1,6 +1,6 @@
 """Every tensor of a model as it lies on disk, from a configuration or from a folder's headers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -93,10 +93,15 @@ def config_tensors(
             continue
         wide = name.endswith(FLOAT32_NAMES if release is None else release.float32)
         dtype, shape = "F32" if wide else "BF16", tuple(tensor.shape)
-        experts = range(shape[0]) if is_expert_stack(name) else [None]
-        shape = shape[1:] if is_expert_stack(name) else shape
+        experts: Sequence[int | None] = [None]
+        if is_expert_stack(name) and not family.respell(name, tensor):
+            experts, shape = range(shape[0]), shape[1:]
         # one answer for a whole stack: readers ask that its experts be stored alike
         first = family.disk_name(name, experts[0])
+        if family.halves(first):
+            if found and found[-1].name == first:  # the other half was the one before
+                continue
+            shape = (*shape[:-2], 2 * shape[-2], shape[-1])
         algorithm = None if release is None else release.algorithm(_module(first))
         for expert in experts:
             plain = TensorInfo(name=family.disk_name(name, expert), shape=shape, dtype=dtype)

@@ -4,12 +4,10 @@ import math
 from pathlib import Path
 
 from ..quantize.bits import TensorBits
-from ..quantize.declared import read_declared
+from ..quantize.declared_files import read_declared
+from .find_stored import find_stored_weights
 from .kv_scales import is_kv_scale
-from .shards import ShardReader
-from .stored_weights import find_stored_weights
-
-_FLOATS = ("F64", "F32", "BF16", "F16")
+from .shards import FLOATS, ShardReader
 
 
 def bits_on_disk(folder: str | Path) -> list[TensorBits]:
@@ -36,7 +34,7 @@ def bits_on_disk(folder: str | Path) -> list[TensorBits]:
         ]
         for name in reader.files:
             kind = reader.dtype(name)
-            if name in parts or is_kv_scale(name) or kind not in _FLOATS:
+            if name in parts or is_kv_scale(name) or kind not in FLOATS:
                 continue
             found.append(
                 TensorBits(

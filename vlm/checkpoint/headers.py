@@ -27,7 +27,7 @@ class Headers(Protocol):
     @property
     def files(self) -> dict[str, Path]: ...
 
-    def halve(self, name: str, into: tuple[str, str]) -> None: ...
+    def halve(self, name: str, into: tuple[str, str], *, dim: int = -2) -> None: ...
 
     def shape(self, name: str) -> tuple[int, ...]: ...
 
@@ -48,11 +48,13 @@ class FetchedHeaders:
         self.files = {name: folder / file for file, header in headers.items() for name in header}
         self._tensors = {name: each for header in headers.values() for name, each in header.items()}
 
-    def halve(self, name: str, into: tuple[str, str]) -> None:
+    def halve(self, name: str, into: tuple[str, str], *, dim: int = -2) -> None:
         """As `ShardReader.halve`."""
         path, (shape, dtype) = self.files.pop(name), self._tensors.pop(name)
-        if shape[-2] % 2 == 0:  # an odd one is left to look wrong
-            shape = (*shape[:-2], shape[-2] // 2, shape[-1])
+        if shape[dim] % 2 == 0:  # an odd one is left to look wrong
+            shape = tuple(
+                size // 2 if idx == dim % len(shape) else size for idx, size in enumerate(shape)
+            )
         for half in into:
             self.files[half], self._tensors[half] = path, (shape, dtype)
 

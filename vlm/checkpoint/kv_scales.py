@@ -7,7 +7,10 @@ older `.kv_scale` for both.
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
 
 from ...errors import CheckpointError
 from ..layers.attention import AttentionMixer
@@ -46,10 +49,26 @@ def put_kv_scales(
         value = float(tensor) if tensor.numel() == 1 else math.nan
         if not 0 < value < math.inf:
             raise CheckpointError(f"{name} in {reader.folder} is no positive number.")
-        if "k" in letters:
-            mixer.k_scale = value
-        if "v" in letters:
-            mixer.v_scale = value
+        for letter in letters:
+            rest = f"{letter}_proj.{letter}_scale" if letters == "kv" else name[len(module) + 1 :]
+            mixer.scale_names[letter] = rest
+            setattr(mixer, f"{letter}_scale", value)
+
+
+def kv_scale_tensors(
+    model: nn.Module, disk_name: Callable[[str, int | None], str]
+) -> Iterator[tuple[str, Tensor]]:
+    """The scales that a model's checkpoint had, under their names, one for both as two.
+
+    Args:
+        disk_name: the family's map, a name of ours to that on disk.
+    """
+    for name, mixer in model.named_modules():
+        if not isinstance(mixer, AttentionMixer):
+            continue
+        module = disk_name(f"{name}.k_proj.weight", None).removesuffix(".k_proj.weight")
+        for letter, rest in mixer.scale_names.items():
+            yield f"{module}.{rest}", torch.tensor(getattr(mixer, f"{letter}_scale"))
 
 
 def _scales(names: Iterable[str]) -> Iterable[tuple[str, str, str]]:

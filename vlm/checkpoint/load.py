@@ -1,36 +1,29 @@
 """Open a checkpoint folder as a model. Strict: every tensor has a place, every place a tensor."""
 
-import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...data.processor_files import read_json
-from ...errors import CheckpointError, ConfigError
+from ...errors import CheckpointError
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
 from ..ops import arena
-from ..quantize.declared import read_declared, without_declared
-from ..quantize.modules import put_packed, takes_packed
-from ..quantize.packed import PackedWeight
+from ..quantize.declared import DeclaredFormats
+from ..quantize.declared_files import read_declared, read_declared_files, without_declared
 from ..skeleton import settle_constants, skeleton
+from .contents import find_contents
 from .families import family_of, family_of_json
+from .find_stored import find_stored_weights
 from .json_keys import path_in_errors
-from .kv_scales import is_kv_scale, put_kv_scales
-from .mapped_stack import StackMapper
-from .names import Family, Place, is_expert_stack, listed, stack_shape
-from .quantized import Quantized, check_choice, expanded, int8_stack, packed_weight, unlike
+from .kv_scales import put_kv_scales
+from .quantized import Quantized, check_choice
+from .reading import Wishes, read_weights
 from .shards import ShardReader
-from .stored_weights import StoredWeight, find_stored_weights
-
-FLOATS = {"F64", "F32", "F16", "BF16"}
-_LARGE = 1 << 24  # bytes; less is not worth pages of 2 MiB
-SELECTION_BIAS = "gate.e_score_correction_bias"
 
 
 def load_config(
@@ -97,11 +90,11 @@ def load_model(
     text = model.language_model if isinstance(model, VisionLanguageModel) else model
     with ShardReader(folder) as reader:
         stored = find_stored_weights(reader, declared)
-        places = places_of(reader, family, stored)
-        if not any(".mtp." in f".{place.name}" for place in places.values()):
-            text.mtp = None  # transformers drops the draft head when it saves
+        contents = find_contents(reader, family, stored)
+        if not contents.has_draft_head:
+            text.mtp = None
         elif text.mtp is None:
-            places = {n: place for n, place in places.items() if ".mtp." not in f".{place.name}"}
+            contents = contents.without_draft_head()
         prefix = "language_model." if text is not model else ""
         tied = f"{prefix}lm_head.weight" if text.config.tie_word_embeddings else None
         if device is None or isinstance(device, str | torch.device):
@@ -109,20 +102,16 @@ def load_model(
         is_plain = not stored and quantized != "experts-int8"
         types = {device(name).type for name in model.state_dict()}
         laid_out = for_decoding and is_plain and (types, dtype) == ({"cpu"}, torch.float32)
-        tensors, packed = _read(
-            reader,
-            places,
-            stored,
-            model,
-            family,
-            tied=tied,
+        wishes = Wishes(
             device_of=device,
             dtype=dtype,
             quantized=quantized,
             reserved=_reserve(model, text) if laid_out else {},
         )
+        weights = read_weights(contents, model, wishes, tied=tied)
         put_kv_scales(reader, family.place, dict(model.named_modules()).get)
     if tied:
+        tensors = weights.tensors
         embeddings = tensors[f"{prefix}embeddings.weight"]
         if tied in tensors and not torch.equal(tensors[tied], embeddings):
             raise CheckpointError(
@@ -130,59 +119,31 @@ def load_model(
                 "other than its embeddings; set tie_word_embeddings to false in its config.json."
             )
         tensors[tied] = embeddings
-    for name, weight in packed.items():
-        put_packed(model, name, weight)
-        tensors |= {f"{name}.{part}": buffer for part, buffer in weight.named_buffers()}
-    model.load_state_dict(tensors, strict=True, assign=True)
+    weights.put_into(model)
     if isinstance(model, VisionLanguageModel):
         tower = model.vision_encoder
         settle_constants(tower, next(tower.parameters()).device)
-    text.is_spread = len({tensor.device for tensor in tensors.values()}) > 1
+    text.is_spread = len({tensor.device for tensor in model.state_dict().values()}) > 1
+    if declared is not None and kv_cache is None:
+        _warn_of_unknown_cache(declared)
     text.use_kv_cache(kv_cache, declared=declared and declared.kv_cache)
+    text.declared_files = read_declared_files(folder) if text.is_packed else None
     if tied:
         text.lm_head.weight = text.embeddings.weight
     return model.eval()
 
 
-def _always(device: torch.device) -> Callable[[str], torch.device]:
-    return lambda name: device
-
-
-def places_of(
-    reader: ShardReader, family: Family, stored: dict[str, StoredWeight]
-) -> dict[str, Place]:
-    """Disk name to place, for every weight that is not left aside; scales have none of theirs."""
-    places: dict[str, Place] = {}
-    unexpected = []
-    sound = {name.partition(".")[0] for name in reader.files if family.is_sound(name)}
-    if sound:
+def _warn_of_unknown_cache(declared: DeclaredFormats) -> None:
+    if declared.kv_cache not in (None, "FP8"):
         warnings.warn(
-            f"{reader.folder} holds parts that hear ({', '.join(sorted(sound))}); sound is not "
-            "supported, so they are left aside and not written back.",
+            f"{declared.source} declares a cache in {declared.kv_cache}, which is not known here; "
+            "keys and values are kept in the model's number format.",
             stacklevel=3,
         )
-    parts = {name for weight in stored.values() for name in weight.names}
-    for name in reader.files.keys() - parts:
-        halves = family.halves(name)
-        if halves is not None:
-            reader.halve(name, halves)
-    names = [name for name in reader.files if name not in parts and not is_kv_scale(name)]
-    for name in [*names, *stored]:
-        if family.is_left_aside(name):
-            if family.must_be_ones(name) and not bool((reader.tensor(name) == 1).all()):
-                raise CheckpointError(
-                    f"{reader.folder} holds {name}, a layer scale other than one, which this "
-                    "tower does not have."
-                )
-            continue
-        place = family.place(name)
-        if place is None:
-            unexpected.append(name)
-        else:
-            places[name] = place
-    if unexpected:
-        raise CheckpointError(f"{reader.folder} holds unexpected tensors: {listed(unexpected)}.")
-    return places
+
+
+def _always(device: torch.device) -> Callable[[str], torch.device]:
+    return lambda name: device
 
 
 def _reserve(model: nn.Module, text: LanguageModel) -> dict[str, Tensor]:
@@ -190,158 +151,3 @@ def _reserve(model: nn.Module, text: LanguageModel) -> dict[str, Tensor]:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = text.weights_read_together()
     return {names[id(parameter)]: place for parameter, place in arena.places(groups)}
-
-
-def _read(
-    reader: ShardReader,
-    places: dict[str, Place],
-    stored: dict[str, StoredWeight],
-    model: nn.Module,
-    family: Family,
-    *,
-    tied: str | None,
-    device_of: Callable[[str], torch.device],
-    dtype: torch.dtype | None,
-    quantized: Quantized,
-    reserved: Mapping[str, Tensor],
-) -> tuple[dict[str, Tensor], dict[str, PackedWeight]]:
-    """Every tensor of the model and every weight that stays packed, experts stacked.
-
-    All are checked before anything large is read.
-    """
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    sources: dict[str, dict[int | None, str]] = {}
-    for disk, place in places.items():
-        sources.setdefault(place.name, {}).setdefault(place.expert, disk)
-    found_wrong = complaints(reader, wanted, sources, stored, family, tied)
-    if found_wrong:
-        raise CheckpointError(f"{reader.folder} does not fit its config.json: {found_wrong}.")
-    tensors: dict[str, Tensor] = {}
-    packed: dict[str, PackedWeight] = {}
-    usual, mapper = dtype or _stored_dtype(reader, sources), StackMapper()
-    for name, shape in wanted.items():
-        found, device = sources.get(name), device_of(name)
-        if name == tied and not found:
-            continue
-        if not found:  # the identity where it is not stored
-            identity = torch.ones if name.endswith("weight") else torch.zeros
-            tensors[name] = identity(shape, dtype=usual, device=device)
-            continue
-        few_bits = {idx: stored[disk] for idx, disk in found.items() if disk in stored}
-        if quantized == "experts-int8" and is_expert_stack(name):
-            packed[name] = int8_stack(reader, found, few_bits, shape, device)
-            continue
-        if few_bits:
-            weight = packed_weight(reader, few_bits, stack_shape(name, shape), device)
-            if quantized == "packed" and takes_packed(model, name) and name != tied:
-                packed[name] = weight
-            else:
-                tensors[name] = expanded(weight, usual).view(shape)
-            continue
-        first = reader.tensor(next(iter(found.values())))
-        kept = (torch.float32 if name.endswith(SELECTION_BIAS) else dtype) or first.dtype
-        if None in found and name not in reserved and (first.device, first.dtype) == (device, kept):
-            tensors[name] = first
-            continue
-        mapped = None
-        if is_expert_stack(name) and name not in reserved:
-            alike = (first.device, first.dtype) == (device, kept)
-            mapped = _map_experts(reader, mapper, found, shape, kept) if alike else None
-        if mapped is not None:
-            tensors[name] = mapped
-            continue
-        whole = reserved.get(name)
-        if whole is None:
-            whole = _new(shape, kept, device)
-        stack = whole.view(stack_shape(name, shape))
-        for idx, disk in found.items():
-            arena.fill(whole if idx is None else stack[idx], reader.tensor(disk))
-        tensors[name] = whole
-    if quantized == "experts-int8" and not packed:
-        raise ConfigError(f"{reader.folder} has no experts, so none can be made INT8.")
-    return tensors, packed
-
-
-def _map_experts(
-    reader: ShardReader,
-    mapper: StackMapper,
-    found: dict[int | None, str],
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-) -> Tensor | None:
-    """A stack that stays in its files; None where it must be copied."""
-    disks = [found[expert] for expert in range(shape[0])]
-    extents = [reader.extent(disk) for disk in disks]
-    like = {reader.dtype(disk) for disk in disks}
-    made = None
-    if len(like) == 1 and None not in extents:
-        made = mapper.stack([extent for extent in extents if extent], shape, dtype)
-    if made is None:
-        return None
-    stack, elsewhere = made
-    for expert in elsewhere:
-        stack[expert].copy_(reader.tensor(disks[expert]))
-    return stack
-
-
-def _new(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Unfilled, or zeros; large ones on a CPU in large pages."""
-    size = math.prod(shape)
-    if device.type != "cpu" or size * dtype.itemsize < _LARGE:
-        return torch.empty(shape, dtype=dtype, device=device)
-    return arena.allocate(size, dtype).view(shape)
-
-
-def complaints(
-    reader: ShardReader,
-    wanted: dict[str, tuple[int, ...]],
-    sources: dict[str, dict[int | None, str]],
-    stored: dict[str, StoredWeight],
-    family: Family,
-    tied: str | None,
-) -> str:
-    """What is missing, unexpected, misshapen or of no usable number format, in words."""
-    missing, unexpected, misshapen, unreadable = [], [], [], []
-    for name, found in sources.items():
-        if name not in wanted:
-            unexpected += found.values()
-            continue
-        shape = wanted[name]
-        stacked = None not in found
-        if stacked:
-            shape = stack_shape(name, shape)
-            absent = [idx for idx in range(shape[0]) if idx not in found]
-            missing += [family.disk_name(name, idx) for idx in absent]
-        for expert, disk in found.items():
-            if expert is not None and expert >= shape[0]:
-                unexpected.append(disk)
-                continue
-            expected = shape[1:] if stacked else shape
-            if disk in stored:
-                complaint = stored[disk].complaint(reader, expected)
-                misshapen += [complaint] if complaint else []
-                continue
-            if reader.shape(disk) != expected:
-                misshapen.append(
-                    f"{disk} is {list(reader.shape(disk))} but should be {list(expected)}"
-                )
-            if reader.dtype(disk) not in FLOATS:
-                unreadable.append(f"{disk} is {reader.dtype(disk)}")
-    for name in wanted:
-        if name not in sources and name != tied and not family.may_be_absent(name):
-            expert = 0 if is_expert_stack(name) else None
-            missing.append(family.disk_name(name, expert))
-    kinds: list[tuple[str, list[Any]]] = [
-        ("missing", missing),
-        ("unexpected", unexpected),
-        ("misshapen", misshapen),
-        ("of a number format that cannot be read", unreadable),
-        ("unlike, though they are used as one", unlike(reader, sources, stored)),
-    ]
-    return "; ".join(f"{kind}: {listed(names)}" for kind, names in kinds if names)
-
-
-def _stored_dtype(reader: ShardReader, sources: dict[str, dict[int | None, str]]) -> torch.dtype:
-    """What most of a checkpoint is stored in: its embeddings' number format."""
-    name = next(name for name in sources if name.endswith("embeddings.weight"))
-    return reader.tensor(sources[name][None]).dtype

@@ -1,6 +1,6 @@
 """Weights of few bits on their way from a checkpoint into a model: packed, expanded, or INT8."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from ...errors import ConfigError
 from ..quantize.int8 import quantize_int8
 from ..quantize.packed import Int8Weight, PackedWeight
+from .names import Family
 from .shards import ShardReader
 from .stored_weights import StoredWeight
 
@@ -35,14 +36,17 @@ def packed_weight(
     """A weight, or a stack filled expert by expert so that no expert is held twice."""
     first = next(iter(found.values()))
     if None in found:
-        return first.packed(first.read(reader, device))
-    stacks: dict[str, Tensor] = {}
-    for expert, stored in found.items():
-        for name, part in stored.read(reader, device).items():
-            if name not in stacks:
-                stacks[name] = part.new_empty((shape[0], *part.shape))
-            stacks[name][expert] = part
-    return first.packed(stacks)
+        weight = first.packed(first.read(reader, device))
+    else:
+        stacks: dict[str, Tensor] = {}
+        for expert, stored in found.items():
+            for name, part in stored.read(reader, device).items():
+                if name not in stacks:
+                    stacks[name] = part.new_empty((shape[0], *part.shape))
+                stacks[name][expert] = part
+        weight = first.packed(stacks)
+    weight.spellings = {expert: stored.spelling(reader) for expert, stored in found.items()}
+    return weight
 
 
 def int8_stack(
@@ -69,6 +73,37 @@ def int8_stack(
         weight = reader.tensor(found[expert]) if whole is None else whole[expert]
         codes[expert], scale[expert] = quantize_int8(weight.to(device))
     return Int8Weight({"codes": codes, "scale": scale})
+
+
+def packed_tensors(
+    name: str, weight: PackedWeight, family: Family
+) -> Iterator[tuple[str, Tensor, int | None]]:
+    """What is written for a packed weight of that name of ours: as it was stored.
+
+    Returns:
+        Name on disk, tensor, and the dimension along which it is half of the tensor there.
+
+    Raises:
+        ConfigError: it came from no file, or from one whose names are not those of the family,
+            so that what is declared of them would not hold.
+    """
+    if not weight.spellings:
+        raise ConfigError(
+            f"{name} was made {weight.format} when the model was opened, which no checkpoint "
+            "holds; open the model without that to save it."
+        )
+    for expert, spelling in weight.spellings.items():
+        wanted, found = family.disk_name(name, expert), spelling.parts["codes"].name
+        if found.removesuffix("_packed") != wanted:
+            raise ConfigError(
+                f"{found} is called {wanted} in the checkpoints that are written here, but its "
+                'quantization is declared under its name; open the model with quantized="expand" '
+                "to save it."
+            )
+        buffers = dict(weight.named_buffers())
+        if expert is not None:
+            buffers = {part: buffer[expert] for part, buffer in buffers.items()}
+        yield from spelling.tensors(buffers)
 
 
 def expanded(weight: PackedWeight, dtype: torch.dtype) -> Tensor:

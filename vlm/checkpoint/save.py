@@ -6,7 +6,6 @@ it always drops.
 
 import shutil
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,15 @@ import torch
 from torch import Tensor
 
 from ...data.processor_files import write_json
-from ...errors import ConfigError
 from ..config import LanguageConfig
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
-from ..quantize.declared import QUANT_CONFIG_FILE
+from ..quantize.declared_files import QUANT_CONFIG_FILE, DeclaredFiles
 from ..quantize.packed import PackedWeight
 from .families import family_of
+from .kv_scales import kv_scale_tensors
 from .names import Family
+from .quantized import packed_tensors
 from .shards import MAX_SHARD_BYTES, write_shards
 
 # What a checkpoint holds besides weights and config.json.
@@ -51,22 +51,20 @@ def save_model(
 ) -> None:
     """Write `config.json`, `generation_config.json` and the weights.
 
+    Packed weights are written as they were stored, with what their checkpoint declares of them.
+
     Args:
         model: what to write.
         folder: where to; made if it is missing, an older checkpoint in it is replaced.
         files_from: a folder whose tokenizer, processor and generation files are copied
             along. Files that are in `folder` already stay there.
-        dtype: number format of the weights; as they are if None. Selection biases, `A_log`
-            and `D` are float32 in any case.
+        dtype: number format of the weights that are not packed; as they are if None. Selection
+            biases, `A_log` and `D` are float32 in any case.
         max_shard_bytes: size at which a new file is begun.
 
     Raises:
-        ConfigError: weights are packed, so what they were is not there to be written.
+        ConfigError: weights are packed in a way that no file has.
     """
-    if any(isinstance(module, PackedWeight) for module in model.modules()):
-        raise ConfigError(
-            'The weights of this model are packed; open it with quantized="expand" to save it.'
-        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     family = family_of(model.config)
@@ -74,10 +72,15 @@ def save_model(
     language = model.language_model if isinstance(model, VisionLanguageModel) else model
     text = language.config
     stored = dtype or language.embeddings.weight.dtype
-    write_json(folder / "config.json", {**values, "dtype": str(stored).removeprefix("torch.")})
-    (folder / QUANT_CONFIG_FILE).unlink(missing_ok=True)  # of an older, quantized checkpoint
+    values = {**values, "dtype": str(stored).removeprefix("torch.")}
+    declared = (language.is_packed and language.declared_files) or DeclaredFiles()
     tensors = _joined(_disk_tensors(model, family, dtype))
     write_shards(folder, tensors, max_shard_bytes=max_shard_bytes)
+    write_json(folder / "config.json", declared.put_into(values))
+    if declared.apart is None:  # nor stays that of an older checkpoint
+        (folder / QUANT_CONFIG_FILE).unlink(missing_ok=True)
+    else:
+        write_json(folder / QUANT_CONFIG_FILE, declared.apart)
     if files_from is not None and Path(files_from).resolve() != folder.resolve():
         for name in COMPANION_FILES:
             if (Path(files_from) / name).is_file():
@@ -88,24 +91,43 @@ def save_model(
 
 def _disk_tensors(
     model: VisionLanguageModel | LanguageModel, family: Family, dtype: torch.dtype | None
-) -> Iterator[tuple[str, Tensor]]:
+) -> Iterator[tuple[str, Tensor, int | None]]:
+    """Name, tensor, and the dimension along which it is half of the tensor of that name."""
     is_tied = (
         model.language_model if isinstance(model, VisionLanguageModel) else model
     ).config.tie_word_embeddings
+    packed = {name: each for name, each in model.named_modules() if isinstance(each, PackedWeight)}
     for name, tensor in model.state_dict().items():
+        owner, _, leaf = name.rpartition(".")
+        if owner in packed:
+            if leaf == "codes":
+                yield from packed_tensors(owner, packed[owner], family)
+            continue
         if is_tied and name.endswith("lm_head.weight"):
             continue
         kept = torch.float32 if name.endswith(FLOAT32_NAMES) else dtype or tensor.dtype
         for disk, value in family.spell(name, tensor):
-            yield disk, value.to(kept)
-    yield from family.constants(model.config).items()
+            yield disk, value.to(kept), -2 if family.halves(disk) else None
+    for name, tensor in (
+        *kv_scale_tensors(model, family.disk_name),
+        *family.constants(model.config).items(),
+    ):
+        yield name, tensor, None
 
 
-def _joined(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """Neighbours of one name become one tensor, one over the other."""
-    for name, group in groupby(tensors, key=lambda each: each[0]):
-        parts = [tensor for _, tensor in group]
-        yield name, parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+def _joined(
+    tensors: Iterable[tuple[str, Tensor, int | None]],
+) -> Iterator[tuple[str, Tensor]]:
+    """Two halves of one name become one tensor."""
+    halves: dict[str, Tensor] = {}
+    for name, tensor, dim in tensors:
+        if dim is None:
+            yield name, tensor
+        elif name in halves:
+            yield name, torch.cat([halves.pop(name), tensor], dim)
+        else:
+            halves[name] = tensor
+    assert not halves, list(halves)
 
 
 def _generation_config(config: LanguageConfig) -> dict[str, Any]:

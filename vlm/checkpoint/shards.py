@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -25,8 +26,17 @@ BYTES_PER_VALUE = {
     **dict.fromkeys(["BF16", "F16", "I16", "U16"], 2),
     **dict.fromkeys(["F8_E4M3", "F8_E5M2", "F8_E8M0", "I8", "U8", "BOOL"], 1),
 }
+FLOATS = ("F64", "F32", "BF16", "F16")
 MTP_FILE = "mtp.safetensors"  # some releases keep the draft head apart, outside the index
 MAX_SHARD_BYTES = 15 * 2**20
+
+
+class Half(NamedTuple):
+    """Which half, 0 or 1, of which tensor, along which dimension."""
+
+    whole: str
+    half: int
+    dim: int
 
 
 class ShardReader:
@@ -47,7 +57,7 @@ class ShardReader:
             raise CheckpointError(f"{self.folder} is not a folder; a checkpoint is one.")
         self._open: dict[Path, safe_open] = {}
         self.files = self._list_files()
-        self._halves: dict[str, tuple[str, int]] = {}
+        self._halves: dict[str, Half] = {}
         self._offsets: dict[Path, dict[str, int]] = {}
 
     def __enter__(self) -> "ShardReader":
@@ -61,19 +71,24 @@ class ShardReader:
     ) -> None:
         self._open.clear()
 
-    def halve(self, name: str, into: tuple[str, str]) -> None:
-        """Show a tensor as two: the upper and the lower half of its rows `(..., rows, columns)`."""
+    def halve(self, name: str, into: tuple[str, str], *, dim: int = -2) -> None:
+        """Show a tensor as two: its halves along a dimension, by default that of its rows."""
         path = self.files.pop(name)
         for half, other in enumerate(into):
             self.files[other] = path
-            self._halves[other] = (name, half)
+            self._halves[other] = Half(name, half, dim)
+
+    def half(self, name: str) -> Half | None:
+        """What the name stands for, if it was made by `halve`."""
+        return self._halves.get(name)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, read from its file's header."""
-        shape = tuple(self._slice(name).get_shape())
-        if name in self._halves and shape[-2] % 2 == 0:  # an odd one is left to look wrong
-            shape = (*shape[:-2], shape[-2] // 2, shape[-1])
-        return shape
+        shape = list(self._slice(name).get_shape())
+        half = self._halves.get(name)
+        if half is not None and shape[half.dim] % 2 == 0:  # an odd one is left to look wrong
+            shape[half.dim] //= 2
+        return tuple(shape)
 
     def dtype(self, name: str) -> str:
         """Number format of a tensor as the file names it, `BF16` or `F32` for example."""
@@ -92,8 +107,8 @@ class ShardReader:
         path = self.files[name]
         try:
             if name in self._halves:
-                half, rows = self._halves[name][1], self.shape(name)[-2]
-                return self._slice(name)[..., half * rows : (half + 1) * rows, :]
+                whole, half, dim = self._halves[name]
+                return self._handle(path).get_tensor(whole).chunk(2, dim)[half]
             return self._handle(path).get_tensor(name)
         except SafetensorError as error:
             raise CheckpointError(f"{path} does not hold a readable {name}: {error}.") from error
@@ -117,7 +132,8 @@ class ShardReader:
     def _slice(self, name: str):
         path = self.files[name]
         try:
-            return self._handle(path).get_slice(self._halves.get(name, (name, 0))[0])
+            whole = self._halves[name].whole if name in self._halves else name
+            return self._handle(path).get_slice(whole)
         except SafetensorError as error:
             raise CheckpointError(f"{path} does not hold {name}: {error}.") from error
 

@@ -1,4 +1,4 @@
-"""Weights of a checkpoint that are stored in few bits: found by their tensors, read as parts.
+"""A weight that is stored in few bits: checked, and read as the parts it is made of.
 
 A Linear `X` whose `X.weight` is not a tensor of floats is stored as
 
@@ -9,30 +9,31 @@ A Linear `X` whose `X.weight` is not a tensor of floats is stored as
     INT8      X.weight I8, X.weight_scale                              (compressed-tensors)
     INT4      X.weight_packed I32, X.weight_scale, X.weight_shape      (compressed-tensors)
 
-`X.input_scale` and `X.input_global_scale` say how activations would be rounded; they are read
-past, for products here have unrounded activations. What a weight is, its tensors decide; the
-configuration may only not contradict them.
+`X.input_scale` and `X.input_global_scale` say how activations would be rounded; they are kept
+to be written back and nothing else, for products here have unrounded activations.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
-from ..quantize.declared import ALGORITHMS, DeclaredFormats
-from ..quantize.fp8 import BLOCK, NAN_CODE
+from ..quantize.fp8 import BLOCK
 from ..quantize.nvfp4 import GROUP
 from ..quantize.packed import Fp8Weight, Int4Weight, Int8Weight, Nvfp4Weight, PackedWeight
+from ..quantize.spelling import Spelling, StoredPart
+from .scale_layouts import (
+    are_block_scales,
+    are_positive,
+    fp8_scale_shape,
+    number_shape,
+    spread,
+)
 from .shards import ShardReader
 
-_SCALES = ("weight_scale", "weight_scale_2", "weight_scale_inv", "weight_global_scale")
-_OF_INPUTS = ("input_scale", "input_global_scale")
-_SHAPE = "weight_shape"
-_FEW_BITS = ("U8", "I8", "I32", "F8_E4M3", "F8_E5M2")
 _PER_CODE = {"NVFP4": 2, "INT4": 8}  # numbers that one element of the file holds
-_FLOATS = ("F32", "BF16", "F16", "F64")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +76,13 @@ class StoredWeight:
         if self.format == "NVFP4":
             return "NVFP4 of compressed-tensors" if self.divides else "NVFP4 of ModelOpt"
         if self.format == "INT4":
-            return f"INT4 with {reader.shape(self.scale)[-1]} scales a row"
+            return f"INT4 in groups of {self.shape(reader)[-1] // reader.shape(self.scale)[-1]}"
         if self.format == "INT8":
             return "INT8"
-        scale = _fp8_scale_shape(reader.shape(self.scale), reader.shape(self.codes))
-        if scale is None or scale == (1, 1):
+        scale = fp8_scale_shape(reader.shape(self.scale), reader.shape(self.codes))
+        if scale is None or scale[-2:] == (1, 1):
             return "FP8 with one scale"
-        return "FP8 with a scale a row" if scale[1] == 1 else "FP8 with a scale a block"
+        return "FP8 with a scale a row" if scale[-1] == 1 else "FP8 with a scale a block"
 
     def complaint(self, reader: ShardReader, shape: tuple[int, ...]) -> str | None:
         """What is wrong with its tensors for a weight of that shape; None if nothing is."""
@@ -91,21 +92,22 @@ class StoredWeight:
             return f"{self.codes} holds {list(self.shape(reader))} but should {list(shape)}"
         found = reader.shape(self.scale)
         if self.format == "INT8":
-            if found not in ((shape[0],), (shape[0], 1)):
-                return f"{self.scale} is {list(found)} but should be {[shape[0], 1]}"
+            if fp8_scale_shape(found, shape) != (*shape[:-1], 1):
+                return f"{self.scale} is {list(found)} but should be {[*shape[:-1], 1]}"
         elif self.format == "INT4":
-            groups = found[-1] if len(found) == 2 else 0
-            if not groups or found[0] != shape[0] or shape[1] % groups:
+            groups = found[-1] if found[:-1] == shape[:-1] else 0
+            if not groups or shape[-1] % groups:
                 return f"{self.scale} is {list(found)}, which fits no groups of {list(shape)}"
         elif self.format == "NVFP4":
-            wanted = (shape[0], shape[1] // GROUP)
+            wanted = (*shape[:-1], shape[-1] // GROUP)
             if found != wanted:
                 return f"{self.scale} is {list(found)} but should be {list(wanted)}"
             single = self.tensor_scale
             assert single is not None
-            if reader.shape(single) not in ((), (1,), (1, 1)):
-                return f"{single} is {list(reader.shape(single))} but should be one number"
-        elif _fp8_scale_shape(found, shape) is None:
+            if number_shape(reader.shape(single), shape) is None:
+                many = f"one number, or {shape[0]}" if len(shape) > 2 else "one number"
+                return f"{single} is {list(reader.shape(single))} but should be {many}"
+        elif fp8_scale_shape(found, shape) is None:
             return f"{self.scale} is {list(found)}, which fits no layout of FP8 {list(shape)}"
         return None
 
@@ -113,28 +115,51 @@ class StoredWeight:
         """The buffers of a packed weight, on a device.
 
         Raises:
-            CheckpointError: a scale is NaN, infinite or zero.
+            CheckpointError: a scale is NaN, infinite, negative or zero.
         """
         codes = reader.tensor(self.codes)
         codes = codes if self.format == "INT8" else codes.contiguous().view(torch.uint8)
         scale = reader.tensor(self.scale)
-        if self.format.startswith("INT"):
-            by_row = self.format == "INT8"
-            parts = {"codes": codes, "scale": scale.float().view(-1, 1) if by_row else scale}
-            self._check(bool(torch.isfinite(parts["scale"]).all()), self.scale)
+        shape = self.shape(reader)
+        if self.format == "INT4":
+            parts = {"codes": codes, "scale": scale}
+            self._require(are_positive(scale), self.scale)
         elif self.tensor_scale is None:
-            shape = _fp8_scale_shape(tuple(scale.shape), tuple(codes.shape))
-            assert shape is not None
-            parts = {"codes": codes, "scale": scale.float().reshape(shape)}
-            self._check(bool(torch.isfinite(parts["scale"]).all()), self.scale)
+            layout = fp8_scale_shape(tuple(scale.shape), shape)
+            assert layout is not None
+            parts = {"codes": codes, "scale": spread(scale.float(), layout)}
+            self._require(are_positive(parts["scale"]), self.scale)
         else:
-            single = reader.tensor(self.tensor_scale).float().reshape(1, 1)
+            single = reader.tensor(self.tensor_scale).float()
+            layout = number_shape(tuple(single.shape), shape)
+            assert layout is not None
             parts = {"codes": codes, "block_scales": scale.view(torch.uint8)}
-            parts["tensor_scale"] = single
-            is_number = bool((parts["block_scales"] & 0x7F != NAN_CODE).all())
-            self._check(is_number, self.scale)
-            self._check(bool(torch.isfinite(single)) and bool(single), self.tensor_scale)
+            parts["tensor_scale"] = spread(single, layout)
+            self._require(are_block_scales(parts["block_scales"], codes), self.scale)
+            self._require(are_positive(single), self.tensor_scale)
         return {name: part.to(device) for name, part in parts.items()}
+
+    def spelling(self, reader: ShardReader) -> Spelling:
+        """How it lies in the file; of two halves, the upper one has what belongs to both."""
+        buffers = {"codes": self.codes, "scale": self.scale}
+        if self.tensor_scale is not None:
+            buffers = {"codes": self.codes, "block_scales": self.scale}
+            buffers["tensor_scale"] = self.tensor_scale
+        of_codes = reader.half(self.codes)
+        is_lower = of_codes is not None and of_codes.half == 1
+        parts = {}
+        for buffer, name in buffers.items():
+            half = reader.half(name)
+            if half is None and is_lower:
+                continue
+            parts[buffer] = StoredPart(
+                name=half.whole if half else name,
+                shape=reader.shape(name),
+                dtype=reader.tensor(name).dtype,
+                joined=half.dim if half else None,
+            )
+        beside = {} if is_lower else {name: reader.tensor(name).clone() for name in self.others}
+        return Spelling(parts=parts, beside=beside)
 
     def packed(self, parts: Mapping[str, Tensor]) -> PackedWeight:
         """The packed weight of such buffers, or of stacks of them."""
@@ -143,123 +168,45 @@ class StoredWeight:
             return plain[self.format](parts)
         return Nvfp4Weight(parts, divides=self.divides)
 
-    def _check(self, is_fine: bool, name: str) -> None:
+    def halves(self, reader: ShardReader, names: tuple[str, str]) -> list["StoredWeight"]:
+        """The weight as two, the upper and the lower half of its rows.
+
+        Raises:
+            CheckpointError: a block of FP8 has rows of both.
+        """
+        *stack, rows, _ = self.shape(reader)
+        split = {self.codes}
+        if self.format != "FP8":
+            split.add(self.scale)
+        else:
+            layout = fp8_scale_shape(reader.shape(self.scale), self.shape(reader))
+            if layout is not None and layout[-2] not in (1, rows) and rows // 2 % BLOCK:
+                raise CheckpointError(
+                    f"{self.scale} has scales for blocks of {BLOCK} rows, but one of them has rows "
+                    f"of both of the weights of {rows // 2} rows that {self.codes} is made of."
+                )
+            if layout is not None and layout[-2] != 1:
+                split.add(self.scale)
+        spelled = [{whole: whole for whole in self.weight_names} for _ in names]
+        for whole in split:
+            into = (f"{names[0]}: {whole}", f"{names[1]}: {whole}")
+            reader.halve(whole, into, dim=len(stack))
+            for each, half in zip(spelled, into, strict=True):
+                each[whole] = half
+        return [
+            replace(
+                self,
+                name=name,
+                codes=each[self.codes],
+                scale=each[self.scale],
+                tensor_scale=self.tensor_scale and each[self.tensor_scale],
+            )
+            for name, each in zip(names, spelled, strict=True)
+        ]
+
+    def _require(self, is_fine: bool, name: str) -> None:
         if not is_fine:
-            raise CheckpointError(f"{name} holds a scale that is no usable number.")
-
-
-def find_stored_weights(
-    reader: ShardReader, declared: DeclaredFormats | None = None
-) -> dict[str, StoredWeight]:
-    """Every weight that is not stored in floats, by the name "X.weight".
-
-    Raises:
-        CheckpointError: a weight of few bits has no scale, a scale no such weight, or the
-            configuration says otherwise.
-    """
-    modules: dict[str, dict[str, str]] = {}
-    for name in reader.files:
-        module, _, leaf = name.rpartition(".")
-        if leaf in ("weight", "weight_packed", _SHAPE, *_SCALES, *_OF_INPUTS):
-            modules.setdefault(module, {})[leaf] = name
-    found: dict[str, StoredWeight] = {}
-    for module, parts in modules.items():
-        stored = _stored_weight(reader, module, parts)
-        if stored is None:
-            continue
-        algorithm = None if declared is None else declared.algorithm_of(module)
-        if declared and algorithm and ALGORITHMS[algorithm] != stored.format:
             raise CheckpointError(
-                f"{module} is stored in {stored.format}, but {declared.source} says {algorithm}."
+                f"{name} holds a scale that is no positive number: the file is damaged, or what "
+                "wrote it failed."
             )
-        found[stored.name] = stored
-    return found
-
-
-def _stored_weight(
-    reader: ShardReader, module: str, parts: Mapping[str, str]
-) -> StoredWeight | None:
-    """The weight that the tensors of a module make; None if it is one of floats."""
-    codes = parts.get("weight_packed") or parts.get("weight")
-    scales = [parts[leaf] for leaf in _SCALES if leaf in parts]
-    if codes is None:
-        if scales:
-            raise CheckpointError(f"{scales[0]} is a scale, but there is no {module}.weight.")
-        return None
-    kind = reader.dtype(codes)
-    if kind not in _FEW_BITS:
-        if scales:
-            raise CheckpointError(f"{scales[0]} is a scale, but {codes} is {kind}, not quantized.")
-        return None
-
-    def scale(*leaves: str) -> str:
-        for leaf in leaves:
-            if leaf in parts:
-                return parts[leaf]
-        raise CheckpointError(
-            f"{codes} is {kind}, quantized, but {module}.{leaves[0]} is missing, and without it "
-            "its values are unknown."
-        )
-
-    others = tuple(parts[leaf] for leaf in (*_OF_INPUTS, _SHAPE) if leaf in parts)
-    name = f"{module}.weight"
-    if kind == "F8_E4M3" and "weight_packed" not in parts:
-        stored = StoredWeight(
-            name=name,
-            format="FP8",
-            codes=codes,
-            scale=scale("weight_scale", "weight_scale_inv"),
-            others=others,
-        )
-        kinds = {stored.scale: _FLOATS}
-    elif kind == "U8":
-        divides = "weight_packed" in parts
-        single = scale("weight_global_scale" if divides else "weight_scale_2")
-        stored = StoredWeight(
-            name=name,
-            format="NVFP4",
-            divides=divides,
-            codes=codes,
-            scale=scale("weight_scale"),
-            tensor_scale=single,
-            others=others,
-        )
-        kinds = {stored.scale: ("F8_E4M3",), single: _FLOATS}
-    elif (kind, "weight_packed" in parts) in (("I8", False), ("I32", True)):
-        stored = StoredWeight(
-            name=name,
-            format="INT8" if kind == "I8" else "INT4",
-            codes=codes,
-            scale=scale("weight_scale"),
-            others=others,
-        )
-        kinds = {stored.scale: _FLOATS}
-    else:
-        raise CheckpointError(f"{codes} is {kind}, a quantized format that cannot be read.")
-    for part, wanted in kinds.items():
-        if reader.dtype(part) not in wanted:
-            raise CheckpointError(
-                f"{part} is {reader.dtype(part)}, but a scale of {stored.format} there is "
-                f"{' or '.join(wanted)}."
-            )
-    unused = [each for each in scales if each not in stored.names]
-    if unused:
-        raise CheckpointError(f"{unused[0]} is no part of {stored.format}, which {codes} is in.")
-    return stored
-
-
-def _fp8_scale_shape(scale: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, int] | None:
-    """A stored scale's shape as two dimensions; None if it fits no layout.
-
-    One number is stored as [] or [1], one a row as [N] or [N, 1], one a block as
-    [N/128, K/128] or [N/128, 1, K/128, 1].
-    """
-    rows, columns = weight
-    if scale in ((), (1,), (1, 1)):
-        return 1, 1
-    if scale in ((rows,), (rows, 1)):
-        return rows, 1
-    blocks = -(-rows // BLOCK), -(-columns // BLOCK)
-    if scale in (blocks, (blocks[0], 1, blocks[1], 1)):
-        return blocks
-    return None

@@ -11,7 +11,9 @@ from typing import Any
 
 from ...data.processor_files import read_json
 from ..checkpoint.shards import ShardReader
-from ..quantize.declared import MIXED, QUANT_CONFIG_FILE, declared_from_json
+from ..quantize.declared import MIXED
+from ..quantize.declared_files import QUANT_CONFIG_FILE
+from ..quantize.declared_json import declared_from_json
 
 _KNOWN = {"FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO", "NVFP4", "W4A16_NVFP4", "MXFP8", MIXED}
 _PARTS: dict[str, dict[str, str]] = {

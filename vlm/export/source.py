@@ -7,13 +7,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...errors import CheckpointError, ConfigError
+from ...errors import ConfigError
+from ..checkpoint.contents import find_contents
 from ..checkpoint.families import family_of
-from ..checkpoint.load import FLOATS, complaints, load_config, places_of
+from ..checkpoint.find_stored import find_stored_weights
+from ..checkpoint.load import load_config
 from ..checkpoint.names import Family, is_expert_stack
-from ..checkpoint.stored_weights import StoredWeight, find_stored_weights
+from ..checkpoint.shards import FLOATS
+from ..checkpoint.stored_weights import StoredWeight
 from ..config import LanguageConfig, VisionLanguageConfig
-from ..quantize.declared import DeclaredFormats, read_declared
+from ..quantize.declared import DeclaredFormats
+from ..quantize.declared_files import read_declared
 from ..quantize.packed import PackedWeight
 from ..skeleton import skeleton
 from .plain_files import StreamReader
@@ -42,26 +46,21 @@ class WeightSource:
         self.declared: DeclaredFormats | None = read_declared(folder)
         self.family: Family = family_of(self.config)
         self.reader = StreamReader(folder)
-        self.stored: Mapping[str, StoredWeight] = find_stored_weights(self.reader, self.declared)
-        places = places_of(self.reader, self.family, dict(self.stored))
+        stored = find_stored_weights(self.reader, self.declared)
+        contents = find_contents(self.reader, self.family, stored)
+        self.stored: Mapping[str, StoredWeight] = contents.stored
         self.model = skeleton(self.config)
-        self.has_mtp = any(".mtp." in f".{place.name}" for place in places.values())
+        self.has_mtp = contents.has_draft_head
         state = self.model.state_dict()
         if not self.has_mtp:
             state = {name: t for name, t in state.items() if ".mtp." not in f".{name}"}
         elif not any(".mtp." in f".{name}" for name in state):
-            places = {n: place for n, place in places.items() if ".mtp." not in f".{place.name}"}
+            contents = contents.without_draft_head()
         self.shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
         self.is_tied = self.text.tie_word_embeddings
-        self._sources: dict[str, dict[int | None, str]] = {}
-        for disk, place in places.items():
-            self._sources.setdefault(place.name, {}).setdefault(place.expert, disk)
+        self._sources = contents.sources
         tied = next(n for n in state if n.endswith("lm_head.weight")) if self.is_tied else None
-        found = complaints(
-            self.reader, self.shapes, self._sources, dict(self.stored), self.family, tied
-        )
-        if found:
-            raise CheckpointError(f"{self.folder} does not fit its config.json: {found}.")
+        contents.require_fit(self.shapes, tied=tied)
 
     @property
     def text(self) -> LanguageConfig:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...data.processor_files import read_json, write_json
 from ...errors import InputError
 from ..checkpoint.save import COMPANION_FILES
-from ..quantize.declared import QUANT_CONFIG_FILE
+from ..quantize.declared_files import QUANT_CONFIG_FILE
 from ..quantize.fp8 import LARGEST
 from .calibrate import Calibration, Notify, largest_input
 from .declare import (

@@ -18,6 +18,7 @@ class AttentionMixer(nn.Module):
 
     Attributes:
         k_scale, v_scale: what an FP8 cache divides keys and values by, as the checkpoint says.
+        scale_names: what the checkpoint calls those that it has: "k" to "k_proj.k_scale".
     """
 
     def __init__(self, config: LanguageConfig) -> None:
@@ -35,6 +36,7 @@ class AttentionMixer(nn.Module):
         self.v_proj = Linear(config.hidden_size, kv_size, bias=bias)
         self.o_proj = Linear(q_size, config.hidden_size, bias=bias)
         self.k_scale = self.v_scale = 1.0
+        self.scale_names: dict[str, str] = {}
 
     def forward(self, x_TD: Tensor, row: PackedRow, cache: AttentionCache | None = None) -> Tensor:
         T = x_TD.shape[0]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..cache import MambaCache
 from ..config import LanguageConfig
 from ..ops.causal_conv import causal_conv, causal_conv_step
-from ..ops.linear import Linear, linear
+from ..ops.linear import Linear
 from ..ops.selective_scan import selective_scan, selective_scan_step
 from ..packed_row import PackedRow
 from .mamba2 import DepthwiseConv, reset_dt_bias
@@ -65,7 +65,7 @@ class Mamba1Mixer(nn.Module):
     def _maps(self, x_TC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Step sizes `(T, C)` in float32 and the input and output maps `(T, N)`."""
         dt, B, C = self.x_proj(x_TC).split(self.sizes, dim=-1)
-        dt = linear(self.dt_layernorm(dt), self.dt_proj.weight).float()
+        dt = self.dt_proj.product(self.dt_layernorm(dt)).float()
         dt = F.softplus(dt + self.dt_proj.bias.float())
         return dt, self.b_layernorm(B), self.c_layernorm(C)
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ..layers.moe import Experts
 from ..ops.linear import Linear, linear
-from .packed import Int8Weight, PackedWeight
+from .packed import PackedWeight
 
 # Widened at once: on a CPU what stays in its cache, else enough to keep a GPU busy.
 _CPU_ELEMENTS, _GPU_ELEMENTS = 1 << 20, 1 << 26
@@ -21,14 +21,20 @@ class PackedLinear(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, input: Tensor) -> Tensor:
+        return self._in_blocks(input, self.bias)
+
+    def product(self, input: Tensor) -> Tensor:
+        """Without the bias."""
+        return self._in_blocks(input, None)
+
+    def _in_blocks(self, input: Tensor, bias: Tensor | None) -> Tensor:
         limit = _CPU_ELEMENTS if input.device.type == "cpu" else _GPU_ELEMENTS
         step = max(1, limit // self.in_features)
         parts = []
         for start in range(0, self.out_features, step):
             rows = slice(start, min(start + step, self.out_features))
-            bias = None if self.bias is None else self.bias[rows]
             weight = self.weight.matrix(rows=rows, dtype=input.dtype)
-            parts.append(linear(input, weight, bias))
+            parts.append(linear(input, weight, None if bias is None else bias[rows]))
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
@@ -36,8 +42,6 @@ def takes_packed(model: nn.Module, name: str) -> bool:
     """Whether the parameter of that name may be replaced by a packed weight."""
     owner, _, leaf = name.rpartition(".")
     module = model.get_submodule(owner)
-    if owner.endswith(".dt_proj"):  # Mamba-1 reads this small weight itself, its bias apart
-        return False
     return isinstance(module, Experts) or (isinstance(module, Linear) and leaf == "weight")
 
 
@@ -51,18 +55,3 @@ def put_packed(model: nn.Module, name: str, weight: PackedWeight) -> None:
         return
     assert isinstance(module, Linear)
     model.set_submodule(owner, PackedLinear(weight, module.bias))
-
-
-def experts_to_int8(model: nn.Module) -> nn.Module:
-    """Every routed expert of a model to INT8 with a scale for each output row, in place.
-
-    The published name is ExpertsInt8 (arXiv:2408.12570): experts are most of the weights of
-    a sparse model and least of its work, so they alone are made small.
-
-    Raises:
-        InputError: a weight holds NaN or infinity.
-    """
-    for name, parameter in list(model.named_parameters()):
-        if isinstance(model.get_submodule(name.rpartition(".")[0]), Experts):
-            put_packed(model, name, Int8Weight.of(parameter.detach()))
-    return model

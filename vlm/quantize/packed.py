@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from .fp8 import dequantize_fp8, spread_rows
 from .int4 import dequantize_int4
-from .int8 import dequantize_int8, quantize_int8
+from .int8 import dequantize_int8
 from .nvfp4 import GROUP, Nvfp4, dequantize_nvfp4
+from .spelling import Spelling
 
 
 class PackedWeight(nn.Module):
@@ -23,6 +24,8 @@ class PackedWeight(nn.Module):
     Attributes:
         format: what it is called in reports.
         shape: of the weight that it stands for.
+        spellings: how it lies in the file it came from, for each expert if that has them apart;
+            none if it came from no file.
     """
 
     format: ClassVar[str]
@@ -33,6 +36,7 @@ class PackedWeight(nn.Module):
         super().__init__()
         for name, part in parts.items():
             self.register_buffer(name, part)
+        self.spellings: Mapping[int | None, Spelling] = {}
 
     @property
     def shape(self) -> torch.Size:
@@ -133,19 +137,17 @@ class Nvfp4Weight(PackedWeight):
 
 
 class Int8Weight(PackedWeight):
-    """`codes` and `scale` as `int8.quantize_int8` gives them."""
+    """`codes` and `scale` as `int8.quantize_int8` gives them.
+
+    The published name of experts in it is ExpertsInt8 (arXiv:2408.12570): they are most of the
+    weights of a sparse model and least of its work, so they alone are made small.
+    """
 
     format = "INT8"
     scale: Tensor
 
     def _widen(self, parts: Mapping[str, Tensor], rows: slice) -> Tensor:
         return dequantize_int8(parts["codes"][rows], parts["scale"][rows])
-
-    @classmethod
-    def of(cls, weight: Tensor) -> "Int8Weight":
-        """A weight or a stack, quantized here."""
-        codes, scale = quantize_int8(weight)
-        return cls({"codes": codes, "scale": scale})
 
 
 class Int4Weight(PackedWeight):

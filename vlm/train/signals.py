@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 
 @contextlib.contextmanager
-def on_stop_signals(ask: Callable[[], None]) -> Iterator[None]:
-    """While inside, SIGTERM and SIGINT call `ask` instead of ending the process."""
+def on_stop_signals(
+    ask: Callable[[], None], numbers: Iterable[int] = (signal.SIGTERM, signal.SIGINT)
+) -> Iterator[None]:
+    """While inside, these signals call `ask` instead of ending the process."""
     before = {}
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in numbers:
         with contextlib.suppress(ValueError):  # not in the main thread
             before[number] = signal.signal(number, lambda *_: ask())
     try:

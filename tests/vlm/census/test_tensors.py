@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from support.counted import source
+from support.quantized_models import OTHERS, build
 
+from latentvlm.vlm.census.parameters import count_parameters
 from latentvlm.vlm.census.tensors import config_tensors, folder_tensors
 from latentvlm.vlm.checkpoint.load import load_config
 from latentvlm.vlm.quantize.releases import FP8, NVFP4, RELEASES, W4A16_NVFP4
@@ -64,3 +66,14 @@ def test_a_folder_holds_what_its_configuration_says(tiny_folder: Path) -> None:
     }
     assert set(disk) - set(wanted) == {"vision_model.radio_model.summary_idxs"}
     assert all(disk[name] == wanted[name] for name in disk if name in wanted)
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_so_does_one_of_the_families_that_pair_their_layers(family: str, tmp_path: Path) -> None:
+    """Granite keeps gate and up in one tensor and all experts in one stack."""
+    model = build(family, tmp_path)
+    disk = {each.name: each.shape for each in folder_tensors(tmp_path)}
+    wanted = config_tensors(model.config)
+    assert {each.name: each.shape for each in wanted} == disk and len(wanted) == len(disk)
+    counted = count_parameters(wanted, model.config)
+    assert counted.total == sum(parameter.numel() for parameter in model.parameters())

@@ -15,7 +15,7 @@ from support.quantized_folder import (
 from latentvlm.vlm.checkpoint import load_model
 from latentvlm.vlm.checkpoint.shards import ShardReader
 from latentvlm.vlm.export.source import WeightSource
-from latentvlm.vlm.quantize.declared import read_declared
+from latentvlm.vlm.quantize.declared_files import read_declared
 
 RECIPES = [
     ("nano-nvfp4", "modelopt"),

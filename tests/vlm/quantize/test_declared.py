@@ -7,13 +7,9 @@ import pytest
 from support import quantized_folder as write
 
 from latentvlm.errors import ConfigError
-from latentvlm.vlm.quantize.declared import (
-    DeclaredFormats,
-    declared_from_json,
-    is_excluded,
-    read_declared,
-    without_declared,
-)
+from latentvlm.vlm.quantize.declared import DeclaredFormats, is_excluded
+from latentvlm.vlm.quantize.declared_files import read_declared, without_declared
+from latentvlm.vlm.quantize.declared_json import declared_from_json
 
 EXPERTS = {
     f"backbone.layers.1.mixer.experts.{e}.{kind}_proj": {"quant_algo": "NVFP4", "group_size": 16}

@@ -139,6 +139,23 @@ def test_it_must_be_asked_for(tmp_path: Path) -> None:
     assert scales(asked) == {1: (1.0, 1.0), 3: (1.0, 1.0)}
     values = write.nested("FP8", kv_cache_quant_algo="NVFP4")
     write.declare(tmp_path, values, file="hf_quant_config.json")
-    load_model(tmp_path)
+    with pytest.warns(UserWarning, match="declares a cache in NVFP4, which is not known here"):
+        load_model(tmp_path)
     with pytest.raises(ConfigError, match="declares a cache in NVFP4"):
         load_model(tmp_path, kv_cache="fp8")
+
+
+@pytest.mark.parametrize("style", ["modelopt", "compressed-tensors"])
+def test_a_scheme_that_is_not_known_is_named(tmp_path: Path, style: str) -> None:
+    write_folder(tmp_path, None)
+    scheme = {"num_bits": 8, "type": "int"}
+    flat = write.flat if style == "modelopt" else write.compressed
+    form = "FP8" if style == "modelopt" else "float-quantized"
+    write.declare(tmp_path, flat(form, kv_cache_scheme=scheme))
+    with pytest.warns(UserWarning, match=r"config\.json declares a cache in int of 8 bits, which"):
+        load_model(tmp_path)
+    with pytest.raises(ConfigError, match="declares a cache in int of 8 bits"):
+        load_model(tmp_path, kv_cache="fp8")
+    write.declare(tmp_path, flat(form, kv_cache_scheme="fp8"))
+    with pytest.raises(ConfigError, match="kv_cache_scheme 'fp8', which is no object"):
+        load_model(tmp_path)
