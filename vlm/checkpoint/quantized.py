@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ...errors import ConfigError
+from ...errors import CheckpointError, ConfigError
 from ..quantize.int8 import quantize_int8
 from ..quantize.packed import Int8Weight, PackedWeight
 from .names import Family
@@ -43,6 +43,11 @@ def packed_weight(
             for name, part in stored.read(reader, device).items():
                 if name not in stacks:
                     stacks[name] = part.new_empty((shape[0], *part.shape))
+                if stacks[name].shape[1:] != part.shape:
+                    raise CheckpointError(
+                        f"{stored.scale} is {list(part.shape)}, but of other experts of its layer "
+                        f"{list(stacks[name].shape[1:])}; their groups must be of one size."
+                    )
                 stacks[name][expert] = part
         weight = first.packed(stacks)
     weight.spellings = {expert: stored.spelling(reader) for expert, stored in found.items()}

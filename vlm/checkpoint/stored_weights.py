@@ -75,10 +75,8 @@ class StoredWeight:
         """Format and layout in words; weights of one stack must have the same."""
         if self.format == "NVFP4":
             return "NVFP4 of compressed-tensors" if self.divides else "NVFP4 of ModelOpt"
-        if self.format == "INT4":
-            return f"INT4 in groups of {self.shape(reader)[-1] // reader.shape(self.scale)[-1]}"
-        if self.format == "INT8":
-            return "INT8"
+        if self.format.startswith("INT"):  # groups of INT4 fit the width, so ups and downs differ
+            return self.format
         scale = fp8_scale_shape(reader.shape(self.scale), reader.shape(self.codes))
         if scale is None or scale[-2:] == (1, 1):
             return "FP8 with one scale"

@@ -183,6 +183,17 @@ def test_scales_of_fp8_are_positive_numbers(tmp_path: Path, form: str, value: fl
         load_model(tmp_path)
 
 
+def test_experts_of_int4_in_other_groups(tmp_path: Path) -> None:
+    quantized("experts", "compressed int4", tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    name = "backbone.layers.1.mixer.experts.2.up_proj.weight_scale"
+    tensors[name] = tensors[name][:, :1].clone()
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=r"experts\.2\.up_proj.* is \[48, 1\], but of other"):
+        load_model(tmp_path)
+
+
 def test_a_block_of_zeros_may_have_a_scale_of_zero(tmp_path: Path) -> None:
     quantized("dense", "nvfp4", tmp_path)
     path = tmp_path / "model.safetensors"
