@@ -29,7 +29,7 @@ def open_model(
     *,
     shown: Mapping[str, Any],
     max_tokens: int | None = None,
-    concurrency: int = 8,
+    concurrency: int | None = None,
     stops_on_error: bool = False,
 ) -> OpenedModel:
     """A checkpoint, `http://HOST/v1#NAME` of a server, or `transformers:FOLDER`.
@@ -49,7 +49,7 @@ def open_model(
         server = ServerModel(
             url,
             called or None,
-            concurrency=concurrency,
+            concurrency=concurrency or 8,
             dpi=shown.get("dpi"),
             frames=shown.get("frames"),
             max_tokens=max_tokens,
@@ -80,10 +80,11 @@ def open_model(
     responder = make_responder(model)
     responder.arguments = dict(shown)
     responder.max_tokens, responder.stops_on_error = max_tokens, stops_on_error
+    responder.batch = concurrency or 1
     return OpenedModel(
         responder=responder,
         about=describe(responder, model),
-        decoding=decoding,
+        decoding={**decoding, "batch": responder.batch},
         shown=told,
     )
 

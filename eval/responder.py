@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LatentVLMError, MediaError
 from ..vlm.sampling import GenerationConfig
+from .concurrent import answered
 from .samples import Request, Response
 
 if TYPE_CHECKING:
     from ..vlm.answer import Answer
     from ..vlm.api import VLM
+    from ..vlm.engine import Engine
 
 
 class VLMResponder:
-    """Answers greedily, one request at a time.
+    """Answers greedily.
 
     Args:
         vlm: the model.
@@ -25,6 +27,7 @@ class VLMResponder:
         arguments: further keyword arguments of `VLM.ask`: dpi, frames, evs, token_budget, ...
         max_tokens: in place of what a request says.
         stops_on_error: whether anything that the model raises ends the run.
+        batch: how many requests are read and written together, by the engine.
     """
 
     def __init__(
@@ -35,35 +38,46 @@ class VLMResponder:
         arguments: Mapping[str, Any] | None = None,
         max_tokens: int | None = None,
         stops_on_error: bool = False,
+        batch: int = 1,
     ):
         self.vlm = vlm
         self.name = name
         self.arguments = dict(arguments or {})
         self.max_tokens = max_tokens
         self.stops_on_error = stops_on_error
+        self.batch = batch
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answers each request; one that cannot be answered becomes a response with its error."""
-        for request in requests:
-            begin = time.perf_counter()
-            config = GenerationConfig(max_tokens=self.max_tokens or request.max_tokens)
-            try:
-                media = [sources(each) for each in request.media]
-                answer = self.vlm.ask(request.question, *media, generation=config, **self.arguments)
-            except Exception as error:  # a model of one's own may raise anything
-                if self.stops_on_error:
-                    raise
-                yield failed(request, error, begin)
-                continue
-            yield Response(
-                id=request.id,
-                text=answer.text,
-                confidence=answer.confidence,
-                finish_reason=answer.finish_reason,
-                answer_tokens=answer.usage.answer_tokens,
-                seconds=time.perf_counter() - begin,
-                details=_details(answer),
-            )
+        if self.batch == 1:
+            for request in requests:
+                yield self._answer(request, self.vlm)
+            return
+        from ..vlm.engine import Engine
+        from ..vlm.engine_config import EngineConfig
+
+        with Engine(self.vlm, EngineConfig(max_batch=self.batch)) as engine:
+            yield from answered(requests, lambda each: self._answer(each, engine), self.batch)
+
+    def _answer(self, request: Request, asked: "VLM | Engine") -> Response:
+        begin = time.perf_counter()
+        config = GenerationConfig(max_tokens=self.max_tokens or request.max_tokens)
+        try:
+            media = [sources(each) for each in request.media]
+            answer = asked.ask(request.question, *media, generation=config, **self.arguments)
+        except Exception as error:  # a model of one's own may raise anything
+            if self.stops_on_error:
+                raise
+            return failed(request, error, begin)
+        return Response(
+            id=request.id,
+            text=answer.text,
+            confidence=answer.confidence,
+            finish_reason=answer.finish_reason,
+            answer_tokens=answer.usage.answer_tokens,
+            seconds=time.perf_counter() - begin,
+            details=_details(answer),
+        )
 
 
 def sources(medium: Any) -> Any:

@@ -6,11 +6,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from ..data.frame_choice import FrameChoice
 from ..errors import BackendError, LatentVLMError
+from .concurrent import answered
 from .pages import data_url, pictures
 from .responder import failed
 from .samples import Request, Response
@@ -63,25 +63,7 @@ class ServerModel:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answers as they come, in the order in which the server ends them."""
-        left = iter(requests)
-        with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
-            running: set[Future[Response]] = set()
-            try:
-                while True:
-                    # Only as many as can be on their way: pictures wait on disk.
-                    while len(running) < self._concurrency:
-                        request = next(left, None)
-                        if request is None:
-                            break
-                        running.add(pool.submit(self._answer, request))
-                    if not running:
-                        return
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for each in done:
-                        yield each.result()
-            finally:
-                for each in running:
-                    each.cancel()
+        return answered(requests, self._answer, self._concurrency)
 
     def _answer(self, request: Request) -> Response:
         begin = time.perf_counter()

@@ -55,8 +55,9 @@ def run(
     ] = None,
     dpi: Annotated[float | None, typer.Option(help="At which PDF pages are drawn.")] = None,
     concurrency: Annotated[
-        int, typer.Option(help="Requests to a server at once, for --model http://...")
-    ] = 8,
+        int | None,
+        typer.Option(min=1, help="Requests at once (1; of a server 8)."),
+    ] = None,
     on_error: Annotated[
         str, typer.Option(help="go-on or stop, at a bad row or a failing model.")
     ] = "go-on",

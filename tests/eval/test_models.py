@@ -117,6 +117,22 @@ def test_ours_and_transformers_answer_the_same(tmp_path: Path) -> None:
         TransformersModel(tmp_path)
 
 
+def test_many_at_once_are_answered_as_one_by_one(tiny_folder: Path, tmp_path: Path) -> None:
+    asked = [
+        request(str(idx), StoredFile(path=str(INVOICE)), question=f"What {'is ' * idx}it?")
+        for idx in range(5)
+    ]
+    asked.append(request("gone", StoredFile(path=str(tmp_path / "gone.png"))))
+    vlm = latentvlm.load(tiny_folder, device="cpu")
+    alone = {each.id: each for each in VLMResponder(vlm, name="x").generate(asked)}
+    together = {each.id: each for each in VLMResponder(vlm, name="x", batch=3).generate(asked)}
+    assert alone.keys() == together.keys()
+    for key, one in alone.items():
+        other = together[key]
+        assert (one.text, one.finish_reason) == (other.text, other.finish_reason)
+    assert together["gone"].details["is_bad_media"]
+
+
 def test_a_model_that_raises_is_counted_or_ends_the_run() -> None:
     class Broken:
         def ask(self, *arguments, **keywords):
