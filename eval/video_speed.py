@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -150,8 +151,13 @@ def random_vlm(name: str) -> VisionLanguageModel:
     return model
 
 
-def clip_inputs(model: VisionLanguageModel, config: VideoSpeedConfig, rate: float) -> ModelInputs:
-    """A prompt that is one clip, each tubelet after a label, and a question."""
+def clip_inputs(
+    model: VisionLanguageModel,
+    config: VideoSpeedConfig,
+    rate: float,
+    pictures: Sequence[np.ndarray],
+) -> ModelInputs:
+    """A prompt that is one clip of these pictures, each tubelet after a label, and a question."""
     vision = model.config.vision
     rule = Tubelets(
         patch_size=vision.patch_size,
@@ -161,9 +167,8 @@ def clip_inputs(model: VisionLanguageModel, config: VideoSpeedConfig, rate: floa
     transform = VideoTransform(
         VideoConfig(tubelets=rule, image_mean=vision.image_mean, image_std=vision.image_std)
     )
-    frames = tuple(camera(config.frames, *config.size))
-    times = tuple(map(float, range(config.frames)))
-    packed = transform([Video(frames=frames, timestamps=times)])
+    times = tuple(map(float, range(len(pictures))))
+    packed = transform([Video(frames=tuple(pictures), timestamps=times)])
     (info,) = packed.infos
     shown = [model.config.video_placeholder_id] * info.tokens_per_tubelet
     ids = [idx for _ in range(info.shape[0]) for idx in (*_LABEL, *shown)] + [*_LABEL] * 4
@@ -184,12 +189,13 @@ def _figures(
     theirs = Transformers(model.language_model)
     assert isinstance(model.vision_encoder, RadioEncoder)
     their_tower = radio(model.vision_encoder)
+    pictures = camera(config.frames, *config.size)
     runs: dict[tuple[str, float], list[tuple[int, float, float, float]]] = {}
     for repeat in range(config.repeats):
         for rate in config.rates:
             notify(f"clip at rate {rate}, repeat {repeat + 1}")
             begin = time.perf_counter()
-            inputs = clip_inputs(model, config, rate)
+            inputs = clip_inputs(model, config, rate, pictures)
             prepared = time.perf_counter() - begin
             generation = Generation(model, inputs, GenerationConfig(max_tokens=1))
             list(generation)
@@ -197,7 +203,7 @@ def _figures(
             one = (tokens, prepared, generation.encode_s, generation.prefill_s)
             runs.setdefault((SIDES[0], rate), []).append(one)
         notify(f"transformers, repeat {repeat + 1}")
-        inputs = clip_inputs(model, config, 0.0)
+        inputs = clip_inputs(model, config, 0.0, pictures)
         times = _their_times(theirs, their_tower, inputs)
         runs.setdefault((SIDES[1], 0.0), []).append((inputs.num_tokens, 0.0, *times))
     return [_figure(side, rate, found) for (side, rate), found in runs.items()]
@@ -253,7 +259,7 @@ def measure_here(config: VideoSpeedConfig, rate: float) -> int:
     """`peak_of_video`, in this process; the prepared patches are held before it begins."""
     torch.set_num_threads(config.threads)
     model = random_vlm(config.preset)
-    inputs = clip_inputs(model, config, rate)
+    inputs = clip_inputs(model, config, rate, camera(config.frames, *config.size))
     before = resident_bytes()
     forget_peak()
     list(Generation(model, inputs, GenerationConfig(max_tokens=1)))

@@ -8,7 +8,7 @@ import pytest
 from latentvlm.app.cli import main
 from latentvlm.eval.moving_pictures import CLIPS, SLIDE_FRAMES
 from latentvlm.eval.reuse_quality import WAYS, measure_reuse
-from latentvlm.eval.video_speed import VideoSpeedConfig, measure_here, random_vlm
+from latentvlm.eval.video_speed import VideoSpeedConfig, peak_of_video, random_vlm
 
 
 def test_clips_are_what_they_are_called():
@@ -57,6 +57,7 @@ def test_a_quick_run_from_the_command_line(capsys: pytest.CaptureFixture[str]):
 
 
 def test_the_peak_is_what_encoding_and_reading_take():
+    """In a process of its own: this one may have memory to spare from before."""
     size = VideoSpeedConfig(preset="tiny", frames=32, size=(128, 128), patches=256)
     # 16 tubelets of 256 patches, each with some hundred float32 numbers at a time
-    assert 2**20 < measure_here(size, 0.9) < 2**30
+    assert 2**19 < peak_of_video(size, 0.9) < 2**30
