@@ -37,6 +37,14 @@ def train(
             "may be given again.",
         ),
     ] = None,
+    ask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="A folder with questions.csv, asked at each held-out evaluation; the score goes "
+            "into the log.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model by a recipe; the same command again goes on where it stopped."""
     from ...errors import ConfigError
@@ -47,8 +55,22 @@ def train(
         return
     if mean_with:
         raise ConfigError("--mean-with says what --export writes; give --export FOLDER with it.")
+    callbacks = None
+    if ask is not None:
+        from ...eval.benchmarks import BENCHMARKS, load_benchmark
+        from ...eval.during_training import TrainingQuestions
+        from ...vlm.train.loop import Callbacks
+        from ...vlm.train.run import find_recipe
+
+        questions = load_benchmark(BENCHMARKS["folder"], ask)
+        callbacks = Callbacks(evaluate=TrainingQuestions(find_recipe(recipe), questions))
     report = run_recipe(
-        recipe, max_minutes=max_minutes, resume=resume.value, threads=threads, device=device
+        recipe,
+        max_minutes=max_minutes,
+        resume=resume.value,
+        threads=threads,
+        device=device,
+        callbacks=callbacks,
     )
     if not report.finished:
         raise typer.Exit(3)
