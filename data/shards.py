@@ -3,9 +3,9 @@
 A record is two tar members that share a key: `KEY.png` (or any picture Pillow opens) and
 `KEY.json` with what is known of the picture (lines, characters, questions, seed, ...). Of a video
 there is a picture a frame, `KEY.000.png`, `KEY.001.png` and so on, and the JSON has `timestamps`,
-the second of each. Its `qas`
-are `[kind, question, answer]` or `{"question": ..., "answer": ..., "kind": ...}`. The tar
-grouping is `webdataset`'s; decoding, naming of errors and counting of skips are here.
+the second of each. A document of several pages is `KEY.png`, `KEY.page2.png`, `KEY.page3.png` and
+so on. Its `qas` are `[kind, question, answer]` or `{"question": ..., "answer": ..., "kind": ...}`.
+The tar grouping is `webdataset`'s; decoding, naming of errors and counting of skips are here.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ..errors import DataError
 
 OnError = Literal["raise", "warn", "skip"]
 PICTURES = ("png", "jpg", "jpeg", "webp")
+_PAGE = re.compile(rf"page(\d+)\.(?:{'|'.join(PICTURES)})")
 _FRAME = re.compile(rf"\d+\.({'|'.join(PICTURES)})")
 
 
@@ -38,7 +39,8 @@ class Record:
 
     Attributes:
         key: name of the record, unique in its shard.
-        image: uint8 `(height, width, 3)`; of a video its first frame.
+        image: uint8 `(height, width, 3)`; of a video its first frame, of a document its first page.
+        more_pages: the other pages of a document, of any sizes.
         meta: the JSON beside the picture.
         frames: of a video, uint8 `(frames, height, width, 3)`.
         timestamps: of a video, the second of each frame.
@@ -49,6 +51,12 @@ class Record:
     meta: dict[str, Any] = field(default_factory=dict)
     frames: np.ndarray | None = None
     timestamps: tuple[float, ...] = ()
+    more_pages: tuple[np.ndarray, ...] = ()
+
+    @property
+    def pages(self) -> tuple[np.ndarray, ...]:
+        """All pages in order."""
+        return (self.image, *self.more_pages)
 
     def questions(self) -> list[tuple[str, str, str]]:
         """Kind, question and answer of each of its `qas`; a kind that is not said is "asked".
@@ -165,6 +173,7 @@ def _encode(record: Record) -> dict[str, bytes]:
     if record.frames is not None:
         meta = {**meta, "timestamps": list(record.timestamps)}
         pictures = {f"{idx:03d}.png": frame for idx, frame in enumerate(record.frames)}
+    pictures |= {f"page{idx}.png": page for idx, page in enumerate(record.more_pages, start=2)}
     values = json.dumps(meta, separators=(",", ":")).encode()
     return {"json": values, **{name: _png(each) for name, each in pictures.items()}}
 
@@ -176,7 +185,20 @@ def _decode(sample: dict[str, Any]) -> Record:
     name = next((suffix for suffix in PICTURES if suffix in sample), None)
     if name is None:
         raise DataError(f"it has no picture ({', '.join(PICTURES)})")
-    return Record(key=sample["__key__"], image=_pixels(sample[name]), meta=meta)
+    return Record(
+        key=sample["__key__"],
+        image=_pixels(sample[name]),
+        meta=meta,
+        more_pages=tuple(_pixels(sample[page]) for page in _page_names(sample)),
+    )
+
+
+def _page_names(sample: dict[str, Any]) -> list[str]:
+    """The members of the second page and those after it, none of them missing."""
+    numbers = {int(found[1]): name for name in sample if (found := _PAGE.fullmatch(name))}
+    if sorted(numbers) != list(range(2, len(numbers) + 2)):
+        raise DataError(f"its pages are numbered 1 and {sorted(numbers)}; one is missing")
+    return [numbers[number] for number in sorted(numbers)]
 
 
 def _decode_video(sample: dict[str, Any], names: list[str], meta: dict[str, Any]) -> Record:

@@ -39,6 +39,8 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     }
     patterns: list[tuple[bool, int, str, re.Pattern[str]]] = []
     for what, (train, heldout) in PHRASINGS.items():
+        if what in ("which_page", "count_pages"):
+            continue  # the rival is shown one page
         of_table = what in ("cell", "row", "most", "least", "versus")
         slots = {**words, "asked": _any("asked", columns if of_table else fields)}
         for phrasing in train + heldout:

@@ -1,11 +1,13 @@
 """Documents of several pages, with questions whose answer is on one of them and on no other."""
 
+import random
 from dataclasses import dataclass
 
 from ...errors import ConfigError
 from .ask import Asker, groups_in
 from .config import GeneratorConfig
 from .document import QA, Document
+from .questions import phrase
 from .writer import source, write_from_draft
 
 _STRIDE = 64  # seeds of the pages of neighbouring booklets lie apart
@@ -13,7 +15,7 @@ _STRIDE = 64  # seeds of the pages of neighbouring booklets lie apart
 
 @dataclass(frozen=True, kw_only=True)
 class PageQA:
-    """A question about a booklet, its answer, and the page, from 1, that has it."""
+    """A question about a booklet, its answer, and the page, from 1, that has it; 0 for all."""
 
     qa: QA
     page: int
@@ -28,7 +30,12 @@ class Booklet:
 
 
 def draw_booklet(
-    seed: int, config: GeneratorConfig, *, pages: int = 5, max_questions: int = 4
+    seed: int,
+    config: GeneratorConfig,
+    *,
+    pages: int = 5,
+    max_questions: int = 4,
+    about_pages: bool = False,
 ) -> Booklet:
     """Draws a document of several pages.
 
@@ -40,6 +47,8 @@ def draw_booklet(
         config: of each page: level "lines", "small" or "page".
         pages: how many.
         max_questions: the most questions.
+        about_pages: ask beside them, once each, which page says a value (kind "which_page"), and
+            how many pages there are ("count_pages").
 
     Raises:
         ConfigError: the level has no fields, or the number of pages cannot be.
@@ -63,4 +72,18 @@ def draw_booklet(
                 continue
             found.append(PageQA(qa=asker.about(field), page=number))
     rng.shuffle(found)
-    return Booklet(pages=tuple(page for page, _ in drawn), questions=tuple(found[:max_questions]))
+    asked = found[:max_questions]
+    if about_pages:
+        # From a source of their own, so that the other questions stay what they are.
+        asked += _about_pages(found, pages, source(seed, config, "booklet pages"), config.split)
+    return Booklet(pages=tuple(page for page, _ in drawn), questions=tuple(asked))
+
+
+def _about_pages(fields: list[PageQA], pages: int, rng: random.Random, split: str) -> list[PageQA]:
+    made = []
+    if fields:
+        about = rng.choice(fields)
+        question = phrase(rng, "which_page", split, a=about.qa.answer)
+        made.append(PageQA(qa=QA("which_page", question, str(about.page)), page=about.page))
+    question = phrase(rng, "count_pages", split)
+    return [*made, PageQA(qa=QA("count_pages", question, str(pages)), page=0)]

@@ -102,4 +102,9 @@ MORE: dict[str, tuple[str, ...]] = {
                   "Is there any {asked} on it?"),
     "is_listed": ("Do you find {key}?", "Can you see {key}?", "Is {key} one of them?",
                   "Does the list have {key}?", "Is {key} there?", "Is {key} in it?"),
+    "which_page": ("Name the page that has {a}.", "What is the number of the page with {a}?",
+                   "Say which page {a} stands on.", "Tell me the page of {a}.",
+                   "Look for {a}: which page is it on?"),
+    "count_pages": ("Of how many pages is this made up?", "Tell me how many pages this has.",
+                    "How many pages long is it?", "How many pages do I have here?"),
 }  # fmt: skip

@@ -172,6 +172,32 @@ PHRASINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("Do you see a {asked}?", "Does the document have a {asked}?"),
     ),
+    "which_page": (
+        (
+            "Which page says {a}?",
+            "On which page is {a}?",
+            "What page has {a}?",
+            "Which page shows {a}?",
+            "Where is {a}, on which page?",
+            "Find the page with {a}.",
+            "{a}: which page?",
+            "Which page is {a} on?",
+        ),
+        ("Which page mentions {a}?", "On what page do you see {a}?"),
+    ),
+    "count_pages": (
+        (
+            "How many pages are there?",
+            "How many pages does it have?",
+            "Count the pages.",
+            "What is the number of pages?",
+            "How many pages?",
+            "Say how many pages there are.",
+            "Give the number of pages.",
+            "How many pages are in it?",
+        ),
+        ("How many pages do you see?", "Of how many pages is it?"),
+    ),
     "is_listed": (
         (
             "Is {key} listed?",

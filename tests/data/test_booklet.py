@@ -40,3 +40,21 @@ def test_what_cannot_be_a_booklet_is_refused() -> None:
         draw_booklet(0, GeneratorConfig(level="line"))
     with pytest.raises(ConfigError, match="booklet of 0 pages"):
         draw_booklet(0, CONFIG, pages=0)
+
+
+def test_questions_about_pages_come_beside_the_others() -> None:
+    plain = draw_booklet(3, CONFIG, pages=4)
+    asked = draw_booklet(3, CONFIG, pages=4, about_pages=True)
+    assert asked.questions[: len(plain.questions)] == plain.questions
+    kinds = {each.qa.kind: each for each in asked.questions[len(plain.questions) :]}
+    assert set(kinds) == {"which_page", "count_pages"}
+    assert kinds["count_pages"].qa.answer == "4" and kinds["count_pages"].page == 0
+    which = kinds["which_page"]
+    assert which.qa.answer == str(which.page)
+    values = {
+        qa.answer
+        for qa in (each.qa for each in draw_booklet(3, CONFIG, pages=4, max_questions=99).questions)
+    }
+    (value,) = [value for value in values if value in which.qa.question]
+    assert [value in page.text for page in asked.pages].index(True) == which.page - 1
+    assert sum(value in page.text for page in asked.pages) == 1

@@ -25,13 +25,13 @@ class TowerExamples:
         self.transform = transform
 
     def __call__(self, record: Record) -> Example:
-        packed = self.transform([record.image])
+        packed = self.transform(record.pages)
         return Example(
             input_ids=_NOTHING,
             labels=_NOTHING,
             pixel_values=packed.pixel_values.numpy(),
             image_grid_hw=packed.image_grid_hw.numpy(),
-            char_targets=record_targets(record, packed.infos[0].grid),
+            char_targets=page_targets(record, [info.grid for info in packed.infos]),
         )
 
 
@@ -65,7 +65,7 @@ class AnswerExamples:
         if self.char_targets and record.frames is not None:
             targets = np.zeros((0, SLOTS), dtype=np.int64)  # a video has patches of tubelets only
         elif self.char_targets:
-            targets = record_targets(record, inputs.images[0].grid)
+            targets = page_targets(record, [info.grid for info in inputs.images])
         return replace(
             example_of(inputs, patch_size=self.processor.transform.config.patch_size),
             char_targets=targets,
@@ -92,18 +92,30 @@ def example_of(inputs: ModelInputs, *, patch_size: int) -> Example:
 
 
 def conversation(record: Record, asked: list[Any]) -> list[dict[str, Any]]:
-    """Messages of `(kind, question, answer)` triples; the picture or video comes with the first."""
-    shown: dict[str, Any] = {"type": "image", "image": record.image}
+    """Messages of `(kind, question, answer)` triples; pages or video come with the first."""
+    shown: list[dict[str, Any]] = [{"type": "image", "image": page} for page in record.pages]
     if record.frames is not None:
-        shown = {"type": "video", "frames": record.frames, "timestamps": record.timestamps}
+        shown = [{"type": "video", "frames": record.frames, "timestamps": record.timestamps}]
     messages: list[dict[str, Any]] = []
     for _, question, answer in asked:
         parts: list[dict[str, Any]] = [{"type": "text", "text": question}]
         if not messages:
-            parts.insert(0, shown)
+            parts = [*shown, *parts]
         messages.append({"role": "user", "content": parts})
         messages.append({"role": "assistant", "content": answer})
     return messages
+
+
+def page_targets(record: Record, grids: list[tuple[int, int]]) -> np.ndarray | None:
+    """`record_targets` of all pages of a record, one after another."""
+    if not record.more_pages:
+        return record_targets(record, grids[0])
+    known = record.meta.get("pages") or [{}] * len(grids)
+    found = [
+        record_targets(Record(key=record.key, image=page, meta=meta), grid)
+        for page, meta, grid in zip(record.pages, known, grids, strict=True)
+    ]
+    return None if any(each is None for each in found) else np.concatenate(found)  # type: ignore[arg-type]
 
 
 def record_targets(record: Record, grid: tuple[int, int]) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...data.shards import Record
-from ...data.synthetic import Document, GeneratorConfig, generate
+from ...data.synthetic import Document, GeneratorConfig, draw_booklet, generate
 from ...data.synthetic.config import VIDEO_LEVEL
 from ...data.synthetic.videos import DrawnVideo, generate_video
 from .recipe import MixtureEntry
@@ -39,7 +39,12 @@ class SyntheticPlan:
         first = shard * self.documents_per_shard
         for idx in range(first, first + self.documents_per_shard):
             seed = document_seed(self.seed, self.stage, idx)
-            config = self._choose(seed)
+            entry = self._choose(seed)
+            config = entry.config
+            assert config is not None, "plans draw"
+            if entry.pages != (1, 1):
+                yield draw_pages(f"{idx:09d}", seed, config, entry.pages)
+                continue
             draw = generate_video if config.level == VIDEO_LEVEL else generate
             yield to_record(f"{idx:09d}", seed, draw(seed, config))
 
@@ -48,12 +53,12 @@ class SyntheticPlan:
         for record in self.records(shard):
             yield from record_texts(record)
 
-    def _choose(self, seed: int) -> GeneratorConfig:
-        kinds = [entry.config for entry in self.mixture if entry.config is not None]
+    def _choose(self, seed: int) -> MixtureEntry:
+        kinds = [entry for entry in self.mixture if entry.config is not None]
         if len(kinds) == 1:
             return kinds[0]
         rng = random.Random(f"mixture {seed}")
-        weights = [entry.weight for entry in self.mixture if entry.config is not None]
+        weights = [entry.weight for entry in kinds]
         return rng.choices(kinds, weights)[0]
 
 
@@ -70,6 +75,26 @@ def document_seed(seed: int, stage: str, idx: int) -> int:
     """A seed for document `idx` of a stage; stages start at unrelated places."""
     digest = hashlib.sha256(f"{seed} {stage}".encode()).digest()
     return int.from_bytes(digest[:6], "big") * 1000 + idx
+
+
+def draw_pages(key: str, seed: int, config: GeneratorConfig, pages: tuple[int, int]) -> Record:
+    """A document of several pages, drawn, as a shard keeps it; `codes` of each page in `pages`."""
+    count = random.Random(f"pages {seed}").randint(*pages)
+    booklet = draw_booklet(
+        seed, config, pages=count, max_questions=config.max_questions, about_pages=True
+    )
+    singles = [to_record(key, seed, page) for page in booklet.pages]
+    return Record(
+        key=key,
+        image=singles[0].image,
+        more_pages=tuple(each.image for each in singles[1:]),
+        meta={
+            "seed": seed,
+            "lines": [line for each in singles for line in each.meta["lines"]],
+            "pages": [{k: each.meta[k] for k in ("codes", "centers")} for each in singles],
+            "qas": [[q.qa.kind, q.qa.question, q.qa.answer] for q in booklet.questions],
+        },
+    )
 
 
 def to_record(key: str, seed: int, document: Document | DrawnVideo) -> Record:

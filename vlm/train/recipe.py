@@ -31,17 +31,25 @@ class MixtureEntry:
         config: what to draw; or
         shards: a folder of shards to read, over and over.
         weight: how many documents; beside `shards`, how many whole shards.
+        pages: least and most pages of a document, beside `config`; asked about together.
     """
 
     config: GeneratorConfig | None = None
     shards: str = ""
     weight: float = 1.0
+    pages: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         if (self.config is None) == (not self.shards):
             raise ConfigError("give config (documents to draw) or shards (a folder to read)")
         if self.weight <= 0:
             raise ConfigError(f"weight must be above 0, not {self.weight}")
+        if self.pages != (1, 1):
+            low, high = self.pages
+            if not 2 <= low <= high <= 32:
+                raise ConfigError(f"pages is [{low}, {high}]; it must rise within 2 to 32")
+            if self.config is None or self.config.level not in ("lines", "small", "page"):
+                raise ConfigError("pages needs a config of level lines, small or page")
 
 
 @dataclass(frozen=True, kw_only=True)
