@@ -88,6 +88,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"{size(cache['bytes_per_full_sequence'])}",
         "tokens      " + ", ".join(f"{k} {v}" for k, v in found["tokens"].items() if v is not None),
     ]
+    shown += [f"problem     {each}" for each in found["problems"]]
     if found["files"] is not None:
         chat = found["chat"]
         can = [name.replace("_", " ") for name, value in (chat or {}).items() if value]

@@ -38,6 +38,7 @@ def plan(
     from ...vlm.census.moe_costs import counterpart
     from ...vlm.census.parameters import count_parameters
     from ...vlm.census.plan import make_plan, weight_bits
+    from ...vlm.census.problems import find_problems
     from ...vlm.census.request import Request
     from ...vlm.census.source import find_source
     from ...vlm.census.tensors import config_tensors
@@ -56,6 +57,7 @@ def plan(
         kv_bytes=element_bytes(kv_dtype, option="--kv-dtype"),
         ssm_bytes=element_bytes(ssm_dtype, option="--ssm-dtype"),
     )
+    problems = find_problems(source)
     vision = vision_work(source, shown)
     parameters = count_parameters(source.tensors, source.config)
     made = make_plan(source.text, parameters, request, vision=vision)
@@ -68,6 +70,7 @@ def plan(
         "batch": batch,
         "weights_as": weights or "stored",
         "kv_dtype": kv_dtype,
+        "problems": problems,
         "parameters": {"total": parameters.total, "active": parameters.active},
         **made.as_values(),
     }
@@ -95,6 +98,8 @@ def plan(
         return
     for line in lines(model, made, kv_dtype=kv_dtype):
         print(line)
+    for problem in problems:
+        print(f"problem     {problem}")
     if request.context > source.text.max_position_embeddings:
         print(f"note        its context is {source.text.max_position_embeddings} tokens")
     if vision is None and source.text is not source.config:

@@ -85,6 +85,18 @@ def test_keys_and_values_are_as_small_as_the_release_has_scales_for(
     assert plain["memory"]["kv"] == asked["memory"]["kv"] == 2 * scaled["memory"]["kv"] > 0
 
 
+@pytest.mark.parametrize("command", ["inspect", "plan"])
+def test_tensors_that_do_not_fit_are_said(
+    capsys: pytest.CaptureFixture, tiny_folder: Path, tmp_path: Path, command: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    save_file({"stranger.weight": torch.ones(2)}, folder / "mtp.safetensors")
+    code, out, _ = told(capsys, command, folder)
+    assert (code, "problem     Tensors are unexpected: stranger.weight." in out) == (0, True)
+    values = json.loads(told(capsys, command, folder, "--json")[1])
+    assert values["problems"] == ["Tensors are unexpected: stranger.weight."]
+
+
 def test_pictures_are_planned(capsys: pytest.CaptureFixture, tiny_folder: Path) -> None:
     _, out, _ = told(capsys, "plan", tiny_folder)
     assert "--images and --frames" in out and "encode" not in out

@@ -105,6 +105,7 @@ def test_a_repository_is_counted_without_its_weights(
     for shard in shards:
         shard.write_bytes(shard.read_bytes() + bytes(300_000))  # as if of large tensors
     found = find_model(HUB_ID)
+    assert describe(found)["problems"] == []
     assert describe(found)["parameters"] == describe(find_model(str(tiny_folder)))["parameters"]
     assert found.kind == "repository" and found.name == f"{HUB_ID}@{COMMIT}"
     weights = {path.name: path.stat().st_size for path in shards}

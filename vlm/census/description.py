@@ -11,6 +11,7 @@ from ..checkpoint.families import family_of
 from ..config import VisionLanguageConfig
 from .cache_sizes import cache_sizes
 from .parameters import count_parameters
+from .problems import find_problems
 from .source import Source
 
 LETTERS = {"M": "Mamba-2", "m": "Mamba-1", "*": "attention", "-": "MLP", "E": "MoE"}
@@ -69,6 +70,7 @@ def describe(source: Source) -> dict[str, Any]:
         },
         "vision": _vision(source),
         "chat": None if source.folder is None else _chat(source.folder),
+        "problems": find_problems(source),
         "files": source.sizes and dict(sorted(source.sizes.items())),
     }
 

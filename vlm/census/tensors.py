@@ -6,7 +6,6 @@ from math import prod
 from pathlib import Path
 
 from ..checkpoint.families import family_of
-from ..checkpoint.headers import Headers
 from ..checkpoint.names import is_expert_stack
 from ..checkpoint.save import FLOAT32_NAMES
 from ..checkpoint.shards import ShardReader
@@ -63,7 +62,7 @@ class TensorInfo:
         return prod(self.shape) * (2 if self.dtype == "U8" else 1)
 
 
-def tensors_of(headers: Headers) -> list[TensorInfo]:
+def tensors_of(headers: ShardReader) -> list[TensorInfo]:
     """What headers list."""
     return [
         TensorInfo(name=name, shape=headers.shape(name), dtype=headers.dtype(name))

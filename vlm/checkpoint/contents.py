@@ -21,12 +21,14 @@ class Contents:
         stored: those of few bits, by their names on disk.
         sources: name of ours to the names on disk it is made of: under None if it is stored as
             one, else under the number of each expert, or of q, k and v.
+        unplaced: names on disk that no tensor of ours has.
     """
 
     reader: ShardReader
     family: Family
     stored: Mapping[str, StoredWeight]
     sources: Sources
+    unplaced: tuple[str, ...] = ()
 
     @property
     def has_draft_head(self) -> bool:
@@ -48,14 +50,28 @@ class Contents:
         Raises:
             CheckpointError: something is missing, unexpected or misshapen, all of it named.
         """
-        complaints = _complaints(self, wanted, tied)
-        if complaints:
+        found = "; ".join(f"{kind}: {names}" for kind, names in self.complaints(wanted, tied=tied))
+        if found:
             folder = self.reader.folder
-            raise CheckpointError(f"{folder} does not fit its config.json: {complaints}.")
+            raise CheckpointError(f"{folder} does not fit its config.json: {found}.")
+
+    def complaints(
+        self, wanted: Mapping[str, tuple[int, ...]], *, tied: str | None
+    ) -> list[tuple[str, str]]:
+        """What is wrong with tensors, such as missing, and with which; as `require_fit`."""
+        return [(kind, listed(names)) for kind, names in _complaints(self, wanted, tied) if names]
 
 
-def find_contents(reader: ShardReader, family: Family, stored: dict[str, StoredWeight]) -> Contents:
+def find_contents(
+    reader: ShardReader,
+    family: Family,
+    stored: dict[str, StoredWeight],
+    *,
+    headers_only: bool = False,
+) -> Contents:
     """Give every weight that is not left aside its place; scales have none of their own.
+
+    With `headers_only` nothing is raised and no weight is read: what has no place is `unplaced`.
 
     Raises:
         CheckpointError: a tensor has no place in this family, or may only be left aside while
@@ -75,7 +91,8 @@ def find_contents(reader: ShardReader, family: Family, stored: dict[str, StoredW
     names = [name for name in reader.files if name not in parts and not is_kv_scale(name)]
     for name in [*names, *stored]:
         if family.is_left_aside(name):
-            if family.must_be_ones(name) and not bool((reader.tensor(name) == 1).all()):
+            is_checked = family.must_be_ones(name) and not headers_only
+            if is_checked and not bool((reader.tensor(name) == 1).all()):
                 raise CheckpointError(
                     f"{reader.folder} holds {name}, a layer scale other than one, which this "
                     "tower does not have."
@@ -86,9 +103,15 @@ def find_contents(reader: ShardReader, family: Family, stored: dict[str, StoredW
             unexpected.append(name)
         else:
             sources.setdefault(place.name, {}).setdefault(place.expert, name)
-    if unexpected:
+    if unexpected and not headers_only:
         raise CheckpointError(f"{reader.folder} holds unexpected tensors: {listed(unexpected)}.")
-    return Contents(reader=reader, family=family, stored=stored, sources=sources)
+    return Contents(
+        reader=reader,
+        family=family,
+        stored=stored,
+        sources=sources,
+        unplaced=tuple(unexpected),
+    )
 
 
 def _halved(
@@ -111,10 +134,13 @@ def _is_draft(name: str) -> bool:
     return ".mtp." in f".{name}"
 
 
-def _complaints(contents: Contents, wanted: Mapping[str, tuple[int, ...]], tied: str | None) -> str:
+def _complaints(
+    contents: Contents, wanted: Mapping[str, tuple[int, ...]], tied: str | None
+) -> list[tuple[str, list[Any]]]:
     """What is missing, unexpected, misshapen or of no usable number format, in words."""
     reader, family, stored = contents.reader, contents.family, contents.stored
-    missing, unexpected, misshapen, unreadable = [], [], [], []
+    missing, misshapen, unreadable = [], [], []
+    unexpected = list(contents.unplaced)
     for name, found in contents.sources.items():
         if name not in wanted:
             unexpected += found.values()
@@ -144,11 +170,10 @@ def _complaints(contents: Contents, wanted: Mapping[str, tuple[int, ...]], tied:
         if name not in contents.sources and name != tied and not family.may_be_absent(name):
             expert = 0 if is_expert_stack(name) else None
             missing.append(family.disk_name(name, expert))
-    kinds: list[tuple[str, list[Any]]] = [
+    return [
         ("missing", missing),
         ("unexpected", unexpected),
         ("misshapen", misshapen),
         ("of a number format that cannot be read", unreadable),
         ("unlike, though they are used as one", unlike(reader, contents.sources, stored)),
     ]
-    return "; ".join(f"{kind}: {listed(names)}" for kind, names in kinds if names)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+
+from torch import Tensor
 
 from ...data.processor_files import read_json
 from ...errors import CheckpointError
@@ -18,24 +19,8 @@ _CONNECTIONS = 8
 _Header = dict[str, tuple[tuple[int, ...], str]]  # tensor name to shape and number format
 
 
-class Headers(Protocol):
-    """What a `ShardReader` and `FetchedHeaders` both tell; `folder` is for messages."""
-
-    @property
-    def folder(self) -> Path: ...
-
-    @property
-    def files(self) -> dict[str, Path]: ...
-
-    def halve(self, name: str, into: tuple[str, str], *, dim: int = -2) -> None: ...
-
-    def shape(self, name: str) -> tuple[int, ...]: ...
-
-    def dtype(self, name: str) -> str: ...
-
-
-class FetchedHeaders:
-    """Headers without files: what a `ShardReader` tells, but for the weights.
+class Headers(ShardReader):
+    """What a `ShardReader` tells of names, shapes and number formats, without any file.
 
     Attributes:
         folder: where the files would be.
@@ -44,7 +29,7 @@ class FetchedHeaders:
 
     def __init__(self, folder: Path, headers: Mapping[str, _Header]) -> None:
         """`headers` by file name."""
-        self.folder = folder
+        self.folder = folder  # not the parent's: nothing is opened
         self.files = {name: folder / file for file, header in headers.items() for name in header}
         self._tensors = {name: each for header in headers.values() for name, each in header.items()}
 
@@ -63,6 +48,10 @@ class FetchedHeaders:
 
     def dtype(self, name: str) -> str:
         return self._tensors[name][1]
+
+    def tensor(self, name: str) -> Tensor:
+        """Raises a CheckpointError: there are no weights behind these headers."""
+        raise CheckpointError(f"{name} of {self.folder} cannot be read: its weights are not here.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +79,7 @@ def list_checkpoint(source: Source) -> Listing:
             by_file: dict[str, _Header] = {}
             for name, path in reader.files.items():
                 by_file.setdefault(path.name, {})[name] = header[name]
-        return Listing(headers=FetchedHeaders(folder, by_file), sizes=sizes)
+        return Listing(headers=Headers(folder, by_file), sizes=sizes)
     from huggingface_hub import HfApi
 
     with said_in_words(source.hub_id, source.commit):
@@ -104,7 +93,7 @@ def list_checkpoint(source: Source) -> Listing:
             raise CheckpointError(f"{source} has no {name}: there are no weights to read.")
     draft = [MTP_FILE] if MTP_FILE in sizes else []
     headers = _fetch(source, [*wanted, *draft])
-    return Listing(headers=FetchedHeaders(folder, headers), sizes=sizes)
+    return Listing(headers=Headers(folder, headers), sizes=sizes)
 
 
 def _is_whole(folder: Path) -> bool:
