@@ -19,6 +19,7 @@ from .commands.export import export, verify
 from .commands.extract import extract
 from .commands.inspect import inspect
 from .commands.plan import plan
+from .commands.serve import serve
 from .commands.train import train
 
 app = typer.Typer(
@@ -51,7 +52,7 @@ def root(
 
 
 for command in (
-    ask, bench, chat, doctor, explain, extract, export, inspect, plan, train, verify
+    ask, bench, chat, doctor, explain, extract, export, inspect, plan, serve, train, verify
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(data_commands, name="data")

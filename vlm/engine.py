@@ -57,7 +57,7 @@ class Engine(EngineLoop):
 
     def stream_chat(self, messages: Sequence[Message], **options: Any) -> EngineStream:
         """As `VLM.stream_chat`; the engine begins at once."""
-        self._check_room(n=1)
+        self.check_room(n=1)
         return self.submit(self._vlm.prepare(make_request(messages, **options)))[0]
 
     def submit(self, prepared: Prepared, *, n: int = 1, wait: bool = False) -> list[EngineStream]:
@@ -73,7 +73,7 @@ class Engine(EngineLoop):
             BusyError: the queue is full, or the engine was closed.
             PromptError: the request is larger than all that may be in work together.
         """
-        self._check_room(n=n, wait=wait)
+        self.check_room(n=n, wait=wait)
         job = Job(self._vlm.model, prepared, n)
         most = self.config.max_tokens
         if most is not None and job.most_tokens > most:
@@ -141,8 +141,13 @@ class Engine(EngineLoop):
         free = 0 if used >= self.config.max_batch else 1
         return len(self._waiting) >= max(self.config.max_waiting, free)
 
-    def _check_room(self, *, n: int, wait: bool = False) -> None:
-        """Refuse before anything is opened."""
+    def check_room(self, *, n: int, wait: bool = False) -> None:
+        """Refuse before anything is opened.
+
+        Raises:
+            BusyError: the queue is full, unless one waits, or the engine was closed.
+            ConfigError: so many answers have no place.
+        """
         if not isinstance(n, int) or not 1 <= n <= self.config.max_batch:
             raise ConfigError(f"n is {n!r} but must be from 1 to {self.config.max_batch}.")
         if not wait:

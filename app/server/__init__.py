@@ -1,0 +1,1 @@
+"""The server: OpenAI's shapes over an engine."""

@@ -1,0 +1,179 @@
+"""A body to what the engine takes: messages with media, and how they are answered."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ...vlm.api import VLM
+from ...vlm.asking import make_request
+from ...vlm.prepared import Prepared
+from ...vlm.sampling import GenerationConfig
+from .bodies import ChatBody, Options, ResponsesBody, answer_format, offered_tools
+from .config import ServerConfig
+from .errors import RequestError
+from .media import media_parts
+
+_DEFAULT_TOKENS = 256
+
+
+def prepare_chat(vlm: VLM, config: ServerConfig, body: ChatBody) -> Prepared:
+    """Raises LatentVLMError where something cannot be."""
+    if body.frequency_penalty or body.presence_penalty:
+        raise RequestError(
+            "frequency_penalty and presence_penalty must be 0; give repetition_penalty."
+        )
+    effort = body.reasoning_effort
+    return _prepare(
+        vlm,
+        config,
+        body,
+        [_message(vlm, config, body, message) for message in body.messages],
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        top_logprobs=body.top_logprobs or 0,
+        wanted=answer_format(body.response_format),
+        effort=effort,
+    )
+
+
+def prepare_response(vlm: VLM, config: ServerConfig, body: ResponsesBody) -> Prepared:
+    """Raises LatentVLMError where something cannot be."""
+    given = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
+    messages = [_message(vlm, config, body, _chat_item(item)) for item in given]
+    if body.instructions:
+        messages.insert(0, {"role": "system", "content": body.instructions})
+    return _prepare(
+        vlm,
+        config,
+        body,
+        messages,
+        max_tokens=body.max_output_tokens,
+        wanted=answer_format((body.text or {}).get("format")),
+        effort=(body.reasoning or {}).get("effort"),
+    )
+
+
+def _prepare(
+    vlm: VLM,
+    config: ServerConfig,
+    body: Options,
+    messages: list[dict[str, Any]],
+    *,
+    max_tokens: int | None,
+    wanted: Any,
+    effort: Any,
+    stop: tuple[str, ...] = (),
+    top_logprobs: int = 0,
+) -> Prepared:
+    most = config.max_answer_tokens
+    if max_tokens is not None and max_tokens > most:
+        raise RequestError(f"max_tokens is {max_tokens}; at most {most} are written.")
+    if body.frames is not None and body.frames > config.max_frames:
+        raise RequestError(f"frames is {body.frames}; at most {config.max_frames} are seen.")
+    given = {
+        key: value
+        for key in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
+        if (value := getattr(body, key)) is not None
+    }
+    generation = GenerationConfig(
+        max_tokens=max_tokens or min(_DEFAULT_TOKENS, most),
+        stop=stop,
+        top_logprobs=top_logprobs,
+        **given,
+    )
+    thinking = False if effort == "none" else body.thinking
+    prepared = vlm.prepare(
+        make_request(
+            messages,
+            generation=generation,
+            thinking=thinking,
+            thinking_budget=body.thinking_budget,
+            low_effort=effort in ("minimal", "low") and vlm.processor.style.thought is not None,
+            tools=offered_tools(body),
+            answer_format=wanted,
+            evs_rate=body.evs_rate,
+            token_budget=body.token_budget,
+            frames=body.frames,
+        )
+    )
+    num_tokens, limit = prepared.inputs.num_tokens, config.max_prompt_tokens
+    if limit is not None and num_tokens > limit:
+        raise RequestError(f"The prompt has {num_tokens} tokens; at most {limit} are read.")
+    for video in prepared.inputs.videos:
+        if video.num_frames > config.max_frames:
+            raise RequestError(
+                f"{video.num_frames} frames of a video are chosen; at most {config.max_frames} are "
+                "seen: give frames."
+            )
+    return prepared
+
+
+def _message(
+    vlm: VLM, config: ServerConfig, body: Options, message: Mapping[str, Any]
+) -> dict[str, Any]:
+    role, content = message.get("role"), message.get("content")
+    ready = {"role": "system" if role == "developer" else role, "content": content}
+    if isinstance(content, list):
+        parts: list[dict[str, Any]] = []
+        for part in content:
+            parts += _parts(vlm, config, body, part)
+        ready["content"] = parts
+    if message.get("tool_calls"):
+        ready["tool_calls"] = [_call(call) for call in message["tool_calls"]]
+    for key in ("reasoning_content", "name", "tool_call_id"):
+        if message.get(key) is not None:
+            ready[key] = message[key]
+    return ready
+
+
+def _parts(vlm: VLM, config: ServerConfig, body: Options, part: Any) -> list[dict[str, Any]]:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind in ("text", "input_text", "output_text"):
+        return [{"type": "text", "text": part.get("text")}]
+    if kind in ("image_url", "video_url"):
+        held = part.get(kind)
+        source = held.get("url") if isinstance(held, Mapping) else held
+    elif kind in ("input_image", "input_video"):
+        source = part.get("image_url") or part.get("video_url")
+    elif kind in ("file", "input_file"):
+        held = part.get("file") if kind == "file" else part
+        held = held if isinstance(held, Mapping) else {}
+        source = held.get("file_data") or held.get("file_url")
+        if isinstance(source, str) and ":" not in source[:12]:
+            source = "data:;base64," + source
+    else:
+        raise RequestError(f"A message holds a part of the unknown type {str(kind)[:40]!r}.")
+    if not isinstance(source, str) or not source:
+        raise RequestError(f"A part of type {kind} names no data: give a data URL.")
+    return media_parts(
+        source,
+        config,
+        pages=body.pages,
+        dpi=body.dpi,
+        sees_videos=vlm.processor.sees_videos,
+    )
+
+
+def _call(call: Any) -> Any:
+    """A tool call whose arguments are JSON text, as ours has them."""
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("arguments"), str):
+        return call
+    try:
+        arguments = json.loads(function["arguments"] or "{}")
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"A tool call has arguments that are not JSON: {error}.") from error
+    return {"type": "function", "function": {"name": function.get("name"), "arguments": arguments}}
+
+
+def _chat_item(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An item of `input` as a chat message."""
+    kind = item.get("type", "message")
+    if kind == "function_call":
+        call = {"function": {"name": item.get("name"), "arguments": item.get("arguments")}}
+        return {"role": "assistant", "content": "", "tool_calls": [call]}
+    if kind == "function_call_output":
+        return {"role": "tool", "content": item.get("output"), "tool_call_id": item.get("call_id")}
+    if kind != "message":
+        raise RequestError(f"The input holds an item of the unknown type {str(kind)[:40]!r}.")
+    return item

@@ -1,0 +1,115 @@
+"""What the two endpoints take: OpenAI's keys, and ours beside them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import RequestError
+
+
+class Options(BaseModel):
+    """Keys that both endpoints have. Unknown keys are refused; a few are known to say nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = ""
+    stream: bool = False
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    min_p: float | None = Field(None, ge=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    thinking: bool | None = None
+    thinking_budget: int | None = Field(None, ge=0)
+    evs_rate: float | None = Field(None, ge=0, lt=1)
+    token_budget: int | None = Field(None, ge=1)
+    frames: int | None = Field(None, ge=1)
+    pages: str | None = None
+    dpi: float | None = Field(None, gt=0, le=1200)
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    include_usage: bool = False
+    include_obfuscation: bool | None = None
+
+
+class ChatBody(Options):
+    """`POST /v1/chat/completions`."""
+
+    messages: list[dict[str, Any]] = Field(min_length=1)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    stop: str | list[str] | None = None
+    n: int = Field(1, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    stream_options: StreamOptions | None = None
+    frequency_penalty: Literal[0] | float | None = None
+    presence_penalty: Literal[0] | float | None = None
+
+
+class ResponsesBody(Options):
+    """`POST /v1/responses`."""
+
+    input: str | list[dict[str, Any]]
+    instructions: str | None = None
+    max_output_tokens: int | None = Field(None, ge=1)
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    truncation: Literal["disabled"] | None = None
+    previous_response_id: None = None
+
+
+def answer_format(asked: dict[str, Any] | None) -> Any:
+    """`response_format`, or `text.format`, as `VLM.ask` takes it.
+
+    Raises:
+        RequestError: it is of no known type, or has no schema.
+    """
+    kind = (asked or {}).get("type", "text")
+    if asked is None or kind == "text":
+        return None
+    if kind == "json_object":
+        return "json"
+    if kind != "json_schema":
+        raise RequestError(
+            "response_format has a type other than text, json_object and json_schema.",
+            param="response_format",
+        )
+    schema = asked.get("json_schema", asked)
+    schema = schema.get("schema") if isinstance(schema, dict) else None
+    if not isinstance(schema, dict):
+        raise RequestError("response_format has no schema.", param="response_format")
+    return schema
+
+
+def offered_tools(options: Options) -> list[dict[str, Any]]:
+    """The tools that the model sees; those of the responses endpoint are flat.
+
+    Raises:
+        RequestError: a call is to be forced, which this server does not do.
+    """
+    tools = [
+        {"type": "function", "function": {k: v for k, v in tool.items() if k != "type"}}
+        if tool.get("type") == "function" and "function" not in tool
+        else tool
+        for tool in options.tools or []
+    ]
+    if options.tool_choice in (None, "auto"):
+        return tools
+    if options.tool_choice == "none":
+        return []
+    raise RequestError(
+        "tool_choice is 'auto' or 'none' here: this server forces no call.", param="tool_choice"
+    )

@@ -1,0 +1,152 @@
+"""Answers in OpenAI's shapes."""
+
+import dataclasses
+import json
+import time
+import uuid
+from typing import Any
+
+from ...vlm.answer import Answer
+from ...vlm.api import VLM
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}-{uuid.uuid4().hex}"
+
+
+def finish_reason(answer: Answer) -> str:
+    if answer.finish_reason in ("length", "context"):
+        return "length"
+    return "tool_calls" if answer.tool_calls else "stop"
+
+
+def tool_calls(answer: Answer) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": new_id("call"),
+            "type": "function",
+            "function": {
+                "name": call.name,
+                "arguments": json.dumps(dict(call.arguments), ensure_ascii=False),
+            },
+        }
+        for call in answer.tool_calls
+    ]
+
+
+def extras(answer: Answer) -> dict[str, Any]:
+    """What OpenAI's shape has no place for."""
+    return {
+        "confidence": answer.confidence,
+        "warnings": list(answer.warnings),
+        "pages": [dataclasses.asdict(page) for page in answer.pages],
+        "timing": dataclasses.asdict(answer.timing),
+        "reasoning_finish": answer.reasoning_finish,
+    }
+
+
+def logprobs(vlm: VLM, answer: Answer) -> dict[str, Any]:
+    """Of the answer's tokens, without the thought and the end token."""
+
+    def entry(idx: int, logprob: float) -> dict[str, Any]:
+        text = vlm.processor.decode([idx], skip_special_tokens=False)
+        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+
+    content = []
+    for at in range(answer.usage.reasoning_tokens, len(answer.token_ids)):
+        idx = answer.token_ids[at]
+        if idx in vlm.end_ids:
+            continue
+        top = answer.top_logprobs[at] if answer.top_logprobs else ()
+        content.append(
+            {**entry(idx, answer.logprobs[at]), "top_logprobs": [entry(*each) for each in top]}
+        )
+    return {"content": content, "refusal": None}
+
+
+def chat_usage(answers: list[Answer]) -> dict[str, Any]:
+    """The prompt counts once, the answers together."""
+    usage = answers[0].usage
+    written = sum(answer.usage.answer_tokens for answer in answers)
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": written,
+        "total_tokens": usage.prompt_tokens + written,
+        "prompt_tokens_details": {
+            "text_tokens": usage.text_tokens,
+            "visual_tokens": usage.visual_tokens,
+            "visual_tokens_before": usage.visual_tokens_before,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": sum(answer.usage.reasoning_tokens for answer in answers)
+        },
+    }
+
+
+def chat_choice(vlm: VLM, index: int, answer: Answer, *, with_logprobs: bool) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
+    if answer.tool_calls:
+        message["tool_calls"] = tool_calls(answer)
+    return {
+        "index": index,
+        "message": message,
+        "finish_reason": finish_reason(answer),
+        "logprobs": logprobs(vlm, answer) if with_logprobs else None,
+        "latentvlm": extras(answer),
+    }
+
+
+def response_output(answer: Answer) -> list[dict[str, Any]]:
+    """The items of a response: thought, message, calls."""
+    output: list[dict[str, Any]] = []
+    if answer.reasoning:
+        text = {"type": "reasoning_text", "text": answer.reasoning}
+        output.append({"id": new_id("rs"), "type": "reasoning", "summary": [], "content": [text]})
+    if answer.text or not answer.tool_calls:
+        content = [{"type": "output_text", "text": answer.text, "annotations": []}]
+        done = "incomplete" if finish_reason(answer) == "length" else "completed"
+        message = {"id": new_id("msg"), "type": "message", "role": "assistant"}
+        output.append({**message, "status": done, "content": content})
+    for call in tool_calls(answer):
+        named = {"type": "function_call", "call_id": call["id"], "status": "completed"}
+        output.append({"id": new_id("fc"), **named, **call["function"]})
+    return output
+
+
+def response(model: str, idx: str, answer: Answer | None, tools: list[Any]) -> dict[str, Any]:
+    """A response; without an answer, one that is in progress."""
+    is_cut = answer is not None and finish_reason(answer) == "length"
+    status = "in_progress" if answer is None else "incomplete" if is_cut else "completed"
+    body = {
+        "id": idx,
+        "object": "response",
+        "created_at": int(time.time()),
+        "model": model,
+        "status": status,
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+        "instructions": None,
+        "metadata": {},
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": tools,
+        "output": [] if answer is None else response_output(answer),
+    }
+    if answer is not None:
+        usage = answer.usage
+        body["usage"] = {
+            "input_tokens": usage.prompt_tokens,
+            "output_tokens": usage.answer_tokens,
+            "total_tokens": usage.prompt_tokens + usage.answer_tokens,
+            "input_tokens_details": {
+                "cached_tokens": 0,
+                "text_tokens": usage.text_tokens,
+                "visual_tokens": usage.visual_tokens,
+                "visual_tokens_before": usage.visual_tokens_before,
+            },
+            "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        }
+        body["latentvlm"] = extras(answer)
+    return body
