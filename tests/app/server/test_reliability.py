@@ -6,9 +6,6 @@ LATENTVLM_FUZZ is how many bodies are tried, LATENTVLM_SOAK how many requests ar
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import urllib.request
 from pathlib import Path
@@ -87,6 +84,9 @@ def messages() -> st.SearchStrategy:
     return st.lists(one, min_size=1, max_size=3)
 
 
+TALK = st.none() | messages() | st.just([{"role": "user", "content": "Who?"}])
+
+
 @pytest.mark.parametrize(("path", "key"), ENDPOINTS.items())
 def test_no_request_is_a_500(server, path: str, key: str) -> None:
     with urllib.request.urlopen(server.url + "/openapi.json") as answer:
@@ -101,8 +101,8 @@ def test_no_request_is_a_500(server, path: str, key: str) -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(of_schema(body, body.get("$defs", {})), st.none() | messages(), JSON, st.booleans())
-    def ask(values: dict, talk: Any, extra: Any, is_odd: bool) -> None:
+    @given(of_schema(body, body.get("$defs", {})), TALK, JSON, st.sampled_from([0, 0, 0, 1]))
+    def ask(values: dict, talk: Any, extra: Any, is_odd: int) -> None:
         sent = {"max_tokens" if key == "messages" else "max_output_tokens": 2, "model": ""}
         # few keys at a time, else one of them always is why it is refused
         sent |= dict(random.Random(len(values)).sample(sorted(values.items()), min(2, len(values))))
@@ -180,33 +180,3 @@ def test_a_soak_loses_nothing_and_keeps_memory_flat(server) -> None:
     counts = {how: done.count(how) for how in sorted(set(done))}
     print(f"{counts}; memory {max(memory[:half]) / 2**20:.0f} MB, then {grown / 2**20:+.0f} MB")
     assert grown < 48 * 2**20
-
-
-@pytest.mark.slow
-def test_sigterm_lets_answers_end_and_kill_leaves_nothing_broken(tiny_folder: Path) -> None:
-    command = [sys.executable, "-c", "from latentvlm.app.cli import main; main()", "serve"]
-    command += ["--model", str(tiny_folder), "--port", "0", "--device", "cpu"]
-
-    def started() -> tuple[subprocess.Popen, openai.OpenAI]:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        line = next(line for line in process.stderr if line.startswith("serving on "))
-        url = line.split()[-1]
-        return process, openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=60.0)
-
-    process, client = started()
-    stream = iter(create(client, user("Who?"), max_tokens=200, stream=True))
-    next(stream)
-    process.send_signal(signal.SIGTERM)
-    assert [chunk for chunk in stream][-1].choices[0].finish_reason in ("length", "stop")
-    client.close()
-    assert process.wait(60) in (0, -signal.SIGTERM)
-    process, client = started()
-    next(iter(create(client, user("Who?"), max_tokens=200, stream=True)))
-    process.kill()
-    process.wait(60)
-    process, client = started()
-    assert create(client, user("Who?")).choices
-    process.send_signal(signal.SIGTERM)
-    client.close()
-    process.wait(60)
