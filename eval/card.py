@@ -59,7 +59,7 @@ def write_calibration(folder: str | Path, scores: list[dict[str, Any]]) -> None:
             if each["n"] >= _FEW:
                 steps.append((each["low"], max(each["exact"], steps[-1][1] if steps else 0.0)))
         limits = ModelLimits.read(folder)
-        low = calibration["low_confidence"]
+        low = next((least for least, share in steps if share >= 0.5), 1.0)
         replace(limits, low_confidence=low, calibration=tuple(steps)).write(folder)
         return
 

@@ -136,9 +136,10 @@ def test_a_question_longer_than_the_context_names_both_numbers(vlm: VLM) -> None
 
 
 def test_pages_longer_than_the_context_name_their_share(vlm: VLM) -> None:
-    message = refusal(PromptError, lambda: vlm.ask("Who?", *[noise(160, 160)] * 70))
-    # 160 px are 20 patches, shrunk to 256 patches a picture: 64 visual tokens.
-    assert "4480 of them for pictures" in message and "4096" in message
+    # Pages are made smaller to fit, down to one visual token each; with what stands around it
+    # that is three tokens a page.
+    message = refusal(PromptError, lambda: vlm.ask("Who?", *[noise(16, 16)] * 1400))
+    assert "1400 of them for pictures" in message and "4096" in message
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from latentvlm.app.server import fetch as fetch_module
 from latentvlm.app.server.config import ServerConfig
 from latentvlm.app.server.errors import RequestError
 from latentvlm.app.server.fetch import fetch, is_public
+from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.sampling import GenerationConfig
 
 SCHEMA = {
@@ -259,6 +260,19 @@ def test_sizes_have_limits(serve) -> None:
         assert create(client, user("Who?")).choices
 
 
+@pytest.fixture
+def slow_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token takes so long that no long answer ends before what a test does to it."""
+    real = LanguageModel.logits
+
+    def slowly(self, hidden):
+        time.sleep(0.02)
+        return real(self, hidden)
+
+    monkeypatch.setattr(LanguageModel, "logits", slowly)
+
+
+@pytest.mark.usefixtures("slow_writing")
 def test_beyond_the_queue_is_429_and_leaving_frees_the_place(serve) -> None:
     with serve(max_batch=1, max_waiting=1) as server:
         long = {"max_tokens": 3000, "stream": True}
@@ -277,6 +291,7 @@ def test_beyond_the_queue_is_429_and_leaving_frees_the_place(serve) -> None:
         assert server.engine.state().cancelled == 2
 
 
+@pytest.mark.usefixtures("slow_writing")
 def test_leaving_without_streaming_frees_the_place(serve) -> None:
     with serve(max_batch=1) as server:
         with pytest.raises(openai.APITimeoutError):
@@ -285,6 +300,7 @@ def test_leaving_without_streaming_frees_the_place(serve) -> None:
         assert server.engine.state().cancelled == 1
 
 
+@pytest.mark.usefixtures("slow_writing")
 def test_a_request_has_its_time(serve) -> None:
     with serve(ServerConfig(request_s=0.3)) as server:
         with pytest.raises(openai.APIStatusError, match="more than 0.3 seconds") as caught:
