@@ -167,7 +167,9 @@ def test_auto_spends_its_budget_where_it_helps_most(original: Path, tmp_path: Pa
 
 
 KILLED = """
-import sys, time
+import signal, sys, time
+# A shell that runs this in the background has the signal ignored, which children inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from latentvlm.vlm.export import export as module
 write = module.write_export
 def slow(source, plan, calibration, folder, **options):
