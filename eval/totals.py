@@ -67,7 +67,10 @@ TOTALS: dict[str, Total] = {"mean": mean, "macro": macro, "ocrbench_v2": ocrbenc
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A score in [0, 1] with the interval that holds it in 95 of 100 cases."""
+    """A score in [0, 1] with the interval that holds it in 95 of 100 cases.
+
+    Resampling a single document or video says nothing of others: the interval is then all there is.
+    """
 
     score: float
     low: float
@@ -82,7 +85,7 @@ def estimate(scored: Sequence[Scored], total: str = "mean") -> Estimate:
         return Estimate(score=0.0, low=0.0, high=0.0, n=0)
     drawn = _resampled([(each,) for each in counted], [total])
     (values,) = drawn
-    return _estimate(values, len(counted))
+    return _estimate(values, counted, (0.0, 1.0))
 
 
 def difference(
@@ -98,7 +101,8 @@ def difference(
         return Estimate(score=0.0, low=0.0, high=0.0, n=0), 1.0
     ours, theirs = _resampled(pairs, [total, total])
     values = theirs - ours
-    return _estimate(values, len(pairs)), float((values[1:] <= 0).mean())
+    found = _estimate(values, [first for first, _ in pairs], (-1.0, 1.0))
+    return found, float((values[1:] <= 0).mean())
 
 
 def _resampled(rows: Sequence[tuple[Scored, ...]], totals: Sequence[str]) -> list[np.ndarray]:
@@ -123,11 +127,13 @@ def _resampled(rows: Sequence[tuple[Scored, ...]], totals: Sequence[str]) -> lis
     return found
 
 
-def _estimate(values: np.ndarray, n: int) -> Estimate:
+def _estimate(values: np.ndarray, rows: Sequence[Scored], bounds: tuple[float, float]) -> Estimate:
     low, high = np.quantile(values[1:], (0.025, 0.975))
+    if len({row.group for row in rows}) == 1:
+        low, high = bounds
     return Estimate(
         score=round(float(values[0]), 6),
         low=round(float(low), 6),
         high=round(float(high), 6),
-        n=n,
+        n=len(rows),
     )

@@ -215,7 +215,7 @@ def _cost(result: Mapping[str, Any]) -> str:
         "visual_tokens": ("of them visual", "{:.0f}"),
         "visual_tokens_before": ("visual, had nothing been reduced", "{:.0f}"),
         "answer_tokens": ("tokens of the answer", "{:.1f}"),
-        "seconds_total": ("seconds of all answers together", "{:.0f}"),
+        "seconds_total": ("seconds of all answers together", "{:.1f}"),
     }
     rows = [
         (label, form.format(cost[name]))

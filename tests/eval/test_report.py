@@ -135,6 +135,15 @@ def test_intervals_follow_the_groups() -> None:
     assert estimate([]).n == 0
 
 
+def test_one_document_says_nothing_of_others() -> None:
+    one = [Scored(score=score, kind="", group="a") for score in (1.0, 1.0, 0.0)]
+    found = estimate(one)
+    assert (found.low, found.high) == (0.0, 1.0) and round(found.score, 3) == 0.667
+    worse = [Scored(score=0.0, kind="", group="a") for _ in one]
+    gap, _ = difference(worse, one)
+    assert (gap.low, gap.high) == (-1.0, 1.0) and round(gap.score, 3) == 0.667
+
+
 def test_drawn_videos_are_a_benchmark_of_their_own(tmp_path: Path) -> None:
     loaded = load_videos(3)
     again = load_videos(3)
