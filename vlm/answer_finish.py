@@ -44,6 +44,8 @@ def finish_answer(prepared: Prepared, run: Run, steer: ThoughtSteer, shown: Answ
     num_prompt, num_answer = inputs.input_ids.shape[0], len(logprobs)
     confidence = confidence_of(logprobs[reader.answer_begin :])
     first_s = prepared.media_s + run.waiting_s + run.encode_s + run.prefill_s
+    # Who stops an answer wants its place free, not another pass over it.
+    cite = None if writer.finish_reason == "cancelled" else prepared.cite
     return Answer(
         text=text,
         confidence=confidence,
@@ -55,7 +57,7 @@ def finish_answer(prepared: Prepared, run: Run, steer: ThoughtSteer, shown: Answ
             *reader.warnings,
             *_end_warnings(prepared, writer, steer, text, confidence),
         ),
-        pages=() if prepared.cite is None else prepared.cite(run, reader.answer_begin),
+        pages=() if cite is None else cite(run, reader.answer_begin),
         frames=tuple(prepared.frames),
         usage=Usage(
             prompt_tokens=num_prompt,

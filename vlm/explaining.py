@@ -20,6 +20,7 @@ from .asking import Request, open_pages
 from .citations import Looked
 from .conversation import Medium, question_message
 from .model import VisionLanguageModel
+from .prepared import Prepared
 from .sampling import GenerationConfig
 
 
@@ -97,8 +98,6 @@ def explain(
             answer_room=min(room, (vlm.context_length or 0) // 4),
         )
         return Explanation(pages=_seen(vlm.processor, opened.pages, inputs.images, None))
-    if "*" not in vlm.model.config.text.hybrid_override_pattern:
-        raise InputError("This model has no attention layer, so nothing tells where it looks.")
     request = Request(
         messages=messages,
         pages=pages,
@@ -107,25 +106,53 @@ def explain(
         generation=generation,
         token_budget=token_budget,
     )
-    prepared = vlm.prepare(request)
-    _no_videos(len(prepared.frames))
-    rows: list[Tensor] = []
+    watch = Watch(vlm, vlm.prepare(request))
+    _no_videos(len(watch.prepared.frames))
+    answer = AnswerStream(vlm.model, watch.prepared).read()
+    return watch.explanation(question, answer)
 
-    def watch(run: Looked, first: int) -> tuple[CitedPage, ...]:
+
+class Watch:
+    """Sees where an answer looks, whoever writes it: an `AnswerStream` or an engine.
+
+    Attributes:
+        prepared: the prompt that is to be answered, by one answer.
+        inputs: the prompt as it was read, without what EVS dropped; as it was given until the
+            answer is there.
+    """
+
+    def __init__(self, vlm: VLM, prepared: Prepared) -> None:
+        """Watch one prompt.
+
+        Raises:
+            InputError: the model sees no pages, or has no attention layer.
+        """
+        if not isinstance(vlm.model, VisionLanguageModel):
+            raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
+        if "*" not in vlm.model.config.text.hybrid_override_pattern:
+            raise InputError("This model has no attention layer, so nothing tells where it looks.")
+        self._vlm = vlm
+        self._cite = prepared.cite
+        self._row_T: Tensor | None = None
+        self.inputs = prepared.inputs
+        self.prepared = replace(prepared, cite=self._look)
+
+    def _look(self, run: Looked, first: int) -> tuple[CitedPage, ...]:
+        self.inputs = run.inputs
         found = run.look(first)
         if found is not None:
-            rows.append(_chosen(found, vlm).cpu())
-        return () if prepared.cite is None else prepared.cite(run, first)
+            self._row_T = _chosen(found, self._vlm).cpu()
+        return () if self._cite is None else self._cite(run, first)
 
-    answer = AnswerStream(vlm.model, replace(prepared, cite=watch)).read()
-    inputs = prepared.inputs
-    looked_T = None
-    if rows:
-        places = inputs.input_ids.cpu() == vlm.processor.image_token_id
-        looked_T = rows[0][: len(places)][places]
-        looked_T = looked_T / looked_T.sum().clamp(min=1e-30)
-    seen = _seen(vlm.processor, prepared.pages, inputs.images, looked_T)
-    return Explanation(pages=seen, question=question, answer=answer)
+    def explanation(self, question: str = "", answer: Answer | None = None) -> Explanation:
+        """All pages, and where the answer looked if it was written to its end."""
+        looked_V = None
+        if self._row_T is not None:
+            places = self.inputs.input_ids.cpu() == self._vlm.processor.image_token_id
+            looked_V = self._row_T[: len(places)][places]
+            looked_V = looked_V / looked_V.sum().clamp(min=1e-30)
+        seen = _seen(self._vlm.processor, self.prepared.pages, self.inputs.images, looked_V)
+        return Explanation(pages=seen, question=question, answer=answer)
 
 
 def _chosen(rows: Tensor, vlm: VLM) -> Tensor:

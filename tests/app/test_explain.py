@@ -1,5 +1,6 @@
 """What the model sees of pages, drawn: the values behind the picture, and the files written."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from latentvlm.app.explain.page_html import draw_html
 from latentvlm.app.explain.panels import page_facts
 from latentvlm.app.explain.sheet import MOST_PAGES, choose_pages, draw_sheet
 from latentvlm.errors import InputError
+from latentvlm.vlm.asking import make_request
 from latentvlm.vlm.citations import page_shares
-from latentvlm.vlm.explaining import as_grid, explain
+from latentvlm.vlm.conversation import question_message
+from latentvlm.vlm.explaining import Watch, as_grid, explain
 from latentvlm.vlm.generate import Generation
 
 SHORT = latentvlm.GenerationConfig(max_tokens=4)
@@ -56,6 +59,21 @@ def test_what_was_looked_at_is_the_attention_rows_of_the_answer(vlm) -> None:
     even = page_shares(mean, inputs.input_ids, vlm.processor.image_token_id, [12, 20])[0, 0]
     means = torch.tensor([float(m.mean()) for m in maps if m is not None])
     assert torch.allclose(means / means.sum(), even.cpu(), atol=1e-5)
+
+
+def test_an_engine_sees_where_its_answers_look_and_a_stopped_one_is_not_looked_at(vlm) -> None:
+    pictures = [page(64, 48), page(160, 32)]
+    request = make_request([question_message("What?", pictures)], generation=SHORT)
+    watch = Watch(vlm, vlm.prepare(request))
+    with vlm.new_engine() as engine:
+        engine.submit(watch.prepared)[0].read()
+        stopped = Watch(vlm, replace(vlm.prepare(request), is_cancelled=lambda: True))
+        engine.submit(stopped.prepared)[0].read()
+    alone = explain(vlm, "What?", pictures, generation=SHORT)
+    for found, wanted in zip(watch.explanation().pages, alone.pages, strict=True):
+        assert found.looked is not None and wanted.looked is not None
+        assert torch.allclose(found.looked, wanted.looked, atol=1e-5)
+    assert [seen.looked for seen in stopped.explanation().pages] == [None, None]
 
 
 def test_without_a_question_nothing_is_asked_of_the_model(vlm, monkeypatch) -> None:
