@@ -78,9 +78,12 @@ def test_names_are_the_released_ones(folder: Path):
         "vision_model.radio_model.model.patch_generator.pos_embed",
         "vision_model.radio_model.model.blocks.1.attn.qkv.bias",
         "vision_model.radio_model.summary_idxs",
+        "vision_final_layernorm.weight",  # an identity: transformers 5.24 misses it otherwise
+        "vision_final_layernorm.bias",
     ]:
         assert name in names, name
-    assert not [name for name in names if "vision_final_layernorm" in name]
+    # nor under vLLM's name, which transformers 5.23 does not know
+    assert not [name for name in names if name.startswith("vision_projector.")]
 
 
 def test_every_other_spelling_finds_its_place():

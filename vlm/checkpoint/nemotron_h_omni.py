@@ -118,14 +118,14 @@ def disk_name(name: str, expert: int | None) -> str:
 
 
 def _respell(name: str, tensor: Tensor) -> list[str] | None:
-    """The final norm: not at all while it is the identity, which every reader assumes.
+    """The final norm: under its bare name, which is transformers', and which 5.24 wants in any case.
 
-    Else under both names: transformers knows the bare one only, vLLM the one with a prefix.
+    Once it is more than the identity that readers assume, also under vLLM's name, with a prefix.
     """
     if not name.startswith("vision_final_layernorm."):
         return None
     identity = torch.ones_like(tensor) if name.endswith("weight") else torch.zeros_like(tensor)
-    return [] if torch.equal(tensor, identity) else [name, f"vision_projector.{name}"]
+    return [name] if torch.equal(tensor, identity) else [name, f"vision_projector.{name}"]
 
 
 def summary_idxs(config: VisionLanguageConfig) -> dict[str, Tensor]:
