@@ -158,12 +158,13 @@ def prepare_answer(
         frames=request.frames,
         text_layer=request.text_layer,
     )
+    evs = request.evs or own_evs(model)
     inputs = processor(
         opened.messages,
         thinking=thinking.is_on,
         low_effort=thinking.low_effort,
         tools=request.tools,
-        evs=request.evs or own_evs(model),
+        evs=evs,
         token_budget=request.token_budget,
         answer_room=min(config.max_tokens, (context_length or 0) // _ROOM),
         reuse=request.reuse,
@@ -197,6 +198,8 @@ def prepare_answer(
         context_length=context_length,
         limits=limits,
         warnings=warnings,
+        messages=opened.messages,
+        evs=evs,
         pages=opened.pages,
         frames=opened.videos,
         cite=citing,

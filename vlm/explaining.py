@@ -1,27 +1,27 @@
-"""What a model sees of pages, token by token, and where its answer looked: values, no pictures."""
+"""What a model sees, token by token, and where its answer looked: values, no pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..data.frame_choice import FrameChoice
 from ..data.image_transform import ImageInfo
 from ..data.media import Page
-from ..data.media.page_range import PageChoice
-from ..data.processor import Processor
+from ..data.processor import ModelInputs, Processor
 from ..errors import InputError
 from ..token_reduction.tiling import Tiling
 from .answer import Answer, CitedPage
 from .answer_stream import AnswerStream
 from .api import VLM
-from .asking import Request, open_pages
+from .asking import make_request
 from .citations import Looked
 from .conversation import Medium, question_message
 from .model import VisionLanguageModel
 from .prepared import Prepared
-from .sampling import GenerationConfig
+from .prompt import embed_prompt, inputs_on_device
+from .seen_videos import SeenVideo, seen_videos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class SeenPage:
         tiles: rows and columns of tiles; (1, 1) where it is not cut into any.
         thumbnail_tokens: visual tokens of a small picture of the whole page beside its tiles.
         looked: float32 of the shape of `token_grid`, how much of the answer's attention to all
-            pages went to each token; None without a question. A thumbnail's tokens are
+            pages and videos went to each token; None without a question. A thumbnail's tokens are
             not in it.
     """
 
@@ -49,65 +49,34 @@ class SeenPage:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """All pages of a prompt in order, the question, and the answer if one was asked for."""
+    """All pages and videos of a prompt in order, the question, and the answer if it was asked."""
 
     pages: tuple[SeenPage, ...]
+    videos: tuple[SeenVideo, ...] = ()
     question: str = ""
     answer: Answer | None = None
 
 
-def explain(
-    vlm: VLM,
-    question: str,
-    media: Sequence[Medium],
-    *,
-    pages: PageChoice = None,
-    dpi: float | None = None,
-    text_layer: bool = False,
-    token_budget: int | None = None,
-    generation: GenerationConfig | None = None,
-) -> Explanation:
-    """What the model sees of pages; with a question, also where the answer looked.
+def explain(vlm: VLM, question: str, media: Sequence[Medium], **options: Any) -> Explanation:
+    """What the model sees of pages and videos; with a question, also where the answer looked.
 
-    Without a question nothing runs but the processor.
+    Without a question nothing runs but the processor, and the tower if EVS drops tokens of a video.
+
+    Args:
+        options: as in `VLM.ask`.
 
     Raises:
-        InputError: the model sees no pages, has no attention layer, or there is a video.
+        InputError: the model sees no pages, has no attention layer, or nothing is given.
         PromptError, MediaError: as `VLM.ask`.
     """
     if not isinstance(vlm.model, VisionLanguageModel):
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
     if not media:
-        raise InputError("There is no page to explain; give a picture or a PDF.")
-    messages = [question_message(question or "?", media)]
+        raise InputError("There is no page to explain; give a picture, a PDF or a video.")
+    prepared = vlm.prepare(make_request([question_message(question or "?", media)], **options))
     if not question:
-        opened = open_pages(
-            vlm.model,
-            vlm.processor,
-            messages,
-            pages=pages,
-            dpi=dpi,
-            frames=FrameChoice(),
-            text_layer=text_layer,
-        )
-        _no_videos(len(opened.videos))
-        room = (generation or GenerationConfig()).max_tokens
-        inputs = vlm.processor(
-            opened.messages,
-            token_budget=token_budget,
-            answer_room=min(room, (vlm.context_length or 0) // 4),
-        )
-        return Explanation(pages=_seen(vlm.processor, opened.pages, inputs.images, None))
-    request = Request(
-        messages=messages,
-        pages=pages,
-        dpi=dpi,
-        text_layer=text_layer,
-        generation=generation,
-        token_budget=token_budget,
-    )
-    watch = Watch(vlm, vlm.prepare(request))
-    _no_videos(len(watch.prepared.frames))
+        return _explanation(vlm, prepared, _pruned(vlm.model, prepared.inputs), None)
+    watch = Watch(vlm, prepared)
     answer = AnswerStream(vlm.model, watch.prepared).read()
     return watch.explanation(question, answer)
 
@@ -145,14 +114,55 @@ class Watch:
         return () if self._cite is None else self._cite(run, first)
 
     def explanation(self, question: str = "", answer: Answer | None = None) -> Explanation:
-        """All pages, and where the answer looked if it was written to its end."""
-        looked_V = None
-        if self._row_T is not None:
-            places = self.inputs.input_ids.cpu() == self._vlm.processor.image_token_id
-            looked_V = self._row_T[: len(places)][places]
-            looked_V = looked_V / looked_V.sum().clamp(min=1e-30)
-        seen = _seen(self._vlm.processor, self.prepared.pages, self.inputs.images, looked_V)
-        return Explanation(pages=seen, question=question, answer=answer)
+        """All pages and videos, and where the answer looked if it was written to its end."""
+        seen = _explanation(self._vlm, self.prepared, self.inputs, self._row_T)
+        return replace(seen, question=question, answer=answer)
+
+
+def _explanation(
+    vlm: VLM, prepared: Prepared, inputs: ModelInputs, row_T: Tensor | None
+) -> Explanation:
+    """What is known of a prompt, `inputs` being it as it was read."""
+    assert isinstance(vlm.model, VisionLanguageModel)
+    pages, videos = _attention(inputs, row_T, vlm)
+    return Explanation(
+        pages=_seen(vlm.processor, prepared.pages, inputs.images, pages),
+        videos=seen_videos(
+            prepared.messages,
+            prepared.frames,
+            inputs.videos,
+            videos,
+            frames_per_tubelet=vlm.model.config.frames_per_tubelet,
+            evs=prepared.evs,
+        ),
+    )
+
+
+@torch.inference_mode()
+def _pruned(model: VisionLanguageModel, inputs: ModelInputs) -> ModelInputs:
+    """The prompt without the tokens that EVS drops, which the tower's features decide."""
+    if not inputs.evs:
+        return inputs
+    return embed_prompt(model, inputs_on_device(model, inputs))[1]
+
+
+def _attention(
+    inputs: ModelInputs, row_T: Tensor | None, vlm: VLM
+) -> tuple[list[Tensor | None], list[Tensor | None]]:
+    """The shares of each page's and of each video's tokens in what was looked at of all of them."""
+    if row_T is None:
+        return [None] * len(inputs.images), [None] * len(inputs.videos)
+    assert isinstance(vlm.model, VisionLanguageModel)
+    ids = inputs.input_ids.cpu()
+    row_T = row_T[: len(ids)]
+    of_pages = row_T[ids == vlm.processor.image_token_id] if inputs.images else row_T[:0]
+    of_videos = row_T[ids == vlm.model.config.video_placeholder_id] if inputs.videos else row_T[:0]
+    total = (of_pages.sum() + of_videos.sum()).clamp(min=1e-30)
+    sizes = [sum(info.kept_per_tubelet) for info in inputs.videos]
+    return (
+        list((of_pages / total).split([info.visual_tokens for info in inputs.images])),
+        list((of_videos / total).split(sizes)),
+    )
 
 
 def _chosen(rows: Tensor, vlm: VLM) -> Tensor:
@@ -168,14 +178,11 @@ def _seen(
     processor: Processor,
     pages: Sequence[Page],
     infos: Sequence[ImageInfo],
-    looked_V: Tensor | None,
+    looked: Sequence[Tensor | None],
 ) -> tuple[SeenPage, ...]:
     rule = processor.transform.rule
-    parts: Sequence[Tensor | None] = [None] * len(infos)
-    if looked_V is not None:
-        parts = looked_V.split([info.visual_tokens for info in infos])
     found = []
-    for page, info, part in zip(pages, infos, parts, strict=True):
+    for page, info, part in zip(pages, infos, looked, strict=True):
         rows, cols = (side // rule.merge_size for side in info.grid)
         tiles = (1, 1)
         if isinstance(rule, Tiling):
@@ -199,8 +206,3 @@ def as_grid(tokens_V: Tensor, grid: tuple[int, int], tiles: tuple[int, int]) -> 
     down, across = tiles
     rows, cols = grid[0] // down, grid[1] // across
     return tokens_V.view(down, across, rows, cols).transpose(1, 2).reshape(grid)
-
-
-def _no_videos(count: int) -> None:
-    if count:
-        raise InputError("explain draws pictures and PDFs; a video cannot be explained yet.")

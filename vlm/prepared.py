@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..data.chat import Message
 from ..data.media import Page
 from ..data.media.clip import VideoReport
 from ..data.processor import ModelInputs
+from ..token_reduction.evs import EVSConfig
 from .answer import CitedPage
 from .citations import Looked
 from .limits import ModelLimits
@@ -25,6 +27,8 @@ class Prepared:
         new_constraint: what one answer must look like; each answer has its own.
         end_ids, context_length, limits: of the model.
         warnings: what is already known to be doubtful.
+        messages: the conversation, with pages and frames in it.
+        evs: in force for videos that do not ask for their own.
         pages: what is shown, in order.
         frames: which frames of each video are seen.
         cite: tells the page of a finished answer, given the first token after its thought; None
@@ -41,6 +45,8 @@ class Prepared:
     context_length: int | None
     limits: ModelLimits
     warnings: Sequence[str]
+    messages: Sequence[Message] = field(repr=False)
+    evs: EVSConfig | None = None
     pages: Sequence[Page] = field(repr=False)
     frames: Sequence[VideoReport] = field(repr=False)
     cite: Callable[[Looked, int], tuple[CitedPage, ...]] | None

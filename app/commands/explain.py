@@ -6,18 +6,19 @@ from typing import Annotated
 
 import typer
 
+from ..evs_options import EVSOptions
+from ..frame_options import FrameOptions
 from ..options import MediaOptions, ModelOptions, expand_options
 
 
 @expand_options
 def explain(
-    file: Annotated[str, typer.Argument(help="A picture or a PDF.")],
+    file: Annotated[str, typer.Argument(help="A picture, a PDF or a video.")],
     media: MediaOptions,
     model: ModelOptions,
+    frames: FrameOptions,
+    evs: EVSOptions,
     question: Annotated[str, typer.Argument(help="Also show where the answer to it looked.")] = "",
-    token_budget: Annotated[
-        int | None, typer.Option(help="Most visual tokens of all pages together.")
-    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -25,11 +26,11 @@ def explain(
         ),
     ] = None,
 ) -> None:
-    """Draw how pages are cut into visual tokens, and where an answer looked.
+    """Draw how pages and videos become visual tokens, and where an answer looked.
 
-    A document of several pages also gets a page of HTML beside the picture, with all of them.
+    A document or a video also gets a page of HTML beside the picture, with all pages or moments.
 
-    Example: latentvlm explain report.pdf "What is the total?" -o seen.png
+    Example: latentvlm explain clip.mp4 "What happens?" --evs-rate 0.75 -o seen.png
     """
     from ...errors import InputError
     from ...vlm.explaining import explain as look
@@ -39,12 +40,13 @@ def explain(
     path = out or Path(f"{Path(file).stem}.explain.png")
     if path.suffix.lower() != ".png":
         raise InputError(f"{path} must end in .png; the page of HTML gets the same name.")
-    found = look(model.load(), question, [file], token_budget=token_budget, **media.arguments())
+    arguments = {**media.arguments(), **frames.arguments(), **evs.arguments()}
+    found = look(model.load(), question, [file], **arguments)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draw_sheet(found).save(path, optimize=True)
         written = [path]
-        if found.pages[0].page.number is not None:
+        if found.videos or found.pages[0].page.number is not None:
             written.append(path.with_suffix(".html"))
             written[-1].write_text(draw_html(found), encoding="utf-8")
     except OSError as error:

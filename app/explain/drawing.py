@@ -10,6 +10,7 @@ from ...data.synthetic.fonts import get_font
 INK, SOFT, PAPER, FRAME = (28, 32, 38), (104, 112, 122), (255, 255, 255), (206, 211, 218)
 GRID, TILE = (36, 108, 214), (214, 62, 36)
 BAR, GHOST = (36, 108, 214), (222, 228, 238)
+DROPPED = (150, 156, 166)  # what tokens that were left out are greyed with
 # From little to much attention; what got none is left as it is.
 _HEAT = ((255, 226, 120), (252, 158, 56), (226, 62, 32), (150, 12, 44))
 
@@ -148,3 +149,20 @@ def draw_bars(
             top = height - max(1, round(amount / most * (height - 1)))
             pen.rectangle([left, top, right, height], fill=colour)
     return chart
+
+
+def draw_kept(picture: Image.Image, kept: Sequence[Sequence[bool]]) -> Image.Image:
+    """The picture with the cells of a grid that were not kept greyed out."""
+    grey = picture.convert("L").convert("RGB")
+    grey = Image.blend(grey, Image.new("RGB", picture.size, DROPPED), 0.62)
+    mask = Image.new("L", picture.size, 0)
+    pen = ImageDraw.Draw(mask)
+    tops, lefts = edges(len(kept), picture.height), edges(len(kept[0]), picture.width)
+    for row, cells in enumerate(kept):
+        for col, stays in enumerate(cells):
+            box = [lefts[col], tops[row], lefts[col + 1] - 1, tops[row + 1] - 1]
+            if stays and box[2] >= box[0] and box[3] >= box[1]:
+                pen.rectangle(box, fill=255)
+    shown = Image.composite(picture.convert("RGB"), grey, mask)
+    ImageDraw.Draw(shown).rectangle([0, 0, picture.width - 1, picture.height - 1], outline=FRAME)
+    return shown

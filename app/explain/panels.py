@@ -1,5 +1,6 @@
 """The pictures of one page: under its tokens, as the model sees it, and where the answer looked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,23 +70,27 @@ def page_facts(seen: SeenPage) -> str:
 
 
 def page_share(seen: SeenPage) -> float:
-    """The part of the answer's attention to all pages that went to this one."""
+    """The part of the answer's attention to all that was seen that went to this page."""
     return 0.0 if seen.looked is None else float(seen.looked.sum())
 
 
 def strongest(explanation: Explanation) -> float:
     """The most attention that one token got."""
-    maps = [seen.looked for seen in explanation.pages if seen.looked is not None]
-    return max((float(each.max()) for each in maps), default=0.0)
+    maps = [seen.looked for seen in (*explanation.pages, *explanation.videos)]
+    return max((float(each.max()) for each in maps if each is not None), default=0.0)
 
 
 def heading(explanation: Explanation) -> list[str]:
-    """What was asked and answered, and what all pages cost together."""
-    pages, answer = explanation.pages, explanation.answer
-    after = sum(seen.info.visual_tokens for seen in pages)
-    before = sum(seen.info.visual_tokens_before for seen in pages)
-    num = "1 page" if len(pages) == 1 else f"{len(pages)} pages"
-    reduced = f" of {before}: a budget or the context made pages smaller" if after < before else ""
+    """What was asked and answered, and what all pages and videos cost together."""
+    pages, videos, answer = explanation.pages, explanation.videos, explanation.answer
+    costs = [(seen.info.visual_tokens, seen.info.visual_tokens_before) for seen in pages]
+    costs += [(sum(seen.info.kept_per_tubelet), seen.info.visual_tokens) for seen in videos]
+    after, before = (sum(each) for each in zip(*costs, strict=True))
+    why = "EVS, a budget or the context" if videos else "a budget or the context"
+    reduced = f" of {before}: {why} left out the others" if after < before else ""
+    if reduced and not videos:
+        reduced = f" of {before}: {why} made pages smaller"
+    num = " and ".join(_counted(pages, "page") + _counted(videos, "video"))
     lines = [f"{num}, {after} visual tokens{reduced}."]
     if answer is None:
         return lines
@@ -99,3 +104,7 @@ def heading(explanation: Explanation) -> list[str]:
             else "No page stands out clearly enough to be cited."
         )
     return lines
+
+
+def _counted(things: Sequence[object], name: str) -> list[str]:
+    return [f"{len(things)} {name}{'' if len(things) == 1 else 's'}"] if things else []
