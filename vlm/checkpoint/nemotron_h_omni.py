@@ -118,7 +118,7 @@ def disk_name(name: str, expert: int | None) -> str:
 
 
 def _respell(name: str, tensor: Tensor) -> list[str] | None:
-    """The final norm: under its bare name, which is transformers', and which 5.24 wants in any case.
+    """The final norm: by its bare name, which is transformers'; 5.24 wants it in any case.
 
     Once it is more than the identity that readers assume, also under vLLM's name, with a prefix.
     """
