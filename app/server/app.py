@@ -6,26 +6,37 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from ...errors import LatentVLMError
 from ...vlm.api import VLM
 from ...vlm.engine import Engine
 from . import shapes
-from .answering import pieces_of, read_all, read_body, start
+from .answering import Door, pieces_of, read_all, read_body
 from .asked import prepare_chat, prepare_response
 from .bodies import ChatBody, ResponsesBody
 from .config import ServerConfig
-from .errors import RequestError, error_response
+from .described import (
+    FIGURES,
+    GUARDED,
+    ChatCompletion,
+    Health,
+    ModelList,
+    ResponseObject,
+    answers,
+    describe,
+    takes,
+)
+from .errors import RequestError, error_response, status_of
 from .metrics import Metrics
 from .streaming import chat_events, response_events
 
 _log = logging.getLogger(__name__)
-_OPENED_AT_ONCE = 4
 _GONE = 499  # the client left; nobody reads it, but it is counted
 
 
@@ -43,19 +54,23 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
         yield
         await asyncio.to_thread(engine.close, cancel=True, timeout=config.drain_s)
 
-    app = FastAPI(title="LatentVLM", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="LatentVLM", lifespan=lifespan, openapi_url=None)
+    app.openapi = describe(app, config.model_name)
     metrics = Metrics(engine)
-    opening = asyncio.Semaphore(_OPENED_AT_ONCE)
+    door = Door(config, engine)
+    seconds = config.request_s
     created = int(time.time())
 
-    def authorize(request: Request) -> None:
-        if not config.api_keys:
-            return
-        given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    bearer = HTTPBearer(auto_error=False, description="one of the server's keys")
+
+    def authorize(
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    ) -> None:
+        given = credentials.credentials.encode() if credentials is not None else b""
         if not any(hmac.compare_digest(given, key.encode()) for key in config.api_keys):
             raise RequestError("The API key is missing or wrong.", 401)
 
-    guarded = [Depends(authorize)]
+    guarded = [Depends(authorize)] if config.api_keys else []
 
     def check_model(asked: str) -> None:
         if asked not in ("", config.model_name):
@@ -72,19 +87,28 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def no_route(_: Request, error: HTTPException) -> Response:
-        return error_response(RequestError(f"{error.detail}.", error.status_code))
+        response = error_response(RequestError(f"{error.detail}.", error.status_code))
+        response.headers.update(error.headers or {})
+        return response
 
-    @app.post("/v1/chat/completions", dependencies=guarded, openapi_extra=_takes(ChatBody))
+    @app.post(
+        "/v1/chat/completions",
+        dependencies=guarded,
+        openapi_extra=takes(ChatBody),
+        responses=answers(ChatCompletion),
+    )
     async def chat(request: Request) -> Response:
-        body = await read_body(request, ChatBody, config.max_body_bytes)
-        check_model(body.model)
-        streams = await start(
-            engine, lambda: prepare_chat(vlm, config, body), n=body.n, opening=opening
-        )
+        async with door.entered() as until:
+            body = await read_body(request, ChatBody, config.max_body_bytes)
+            check_model(body.model)
+            streams = await door.start(request, lambda: prepare_chat(vlm, config, body), n=body.n)
+        if streams is None:
+            return _left(metrics, "chat")
         if body.stream:
-            pieces = _counted(pieces_of(streams, config), metrics, "chat")
+            given = pieces_of(streams, until=until, request_s=seconds)
+            pieces = _counted(given, metrics, "chat")
             return _events(chat_events(vlm, config.model_name, body, pieces))
-        answers = await read_all(request, streams, config)
+        answers = await read_all(request, streams, until=until, request_s=seconds)
         if answers is None:
             return _left(metrics, "chat")
         for answer in answers:
@@ -105,18 +129,25 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
             }
         )
 
-    @app.post("/v1/responses", dependencies=guarded, openapi_extra=_takes(ResponsesBody))
+    @app.post(
+        "/v1/responses",
+        dependencies=guarded,
+        openapi_extra=takes(ResponsesBody),
+        responses=answers(ResponseObject),
+    )
     async def responses(request: Request) -> Response:
-        body = await read_body(request, ResponsesBody, config.max_body_bytes)
-        check_model(body.model)
-        streams = await start(
-            engine, lambda: prepare_response(vlm, config, body), n=1, opening=opening
-        )
+        async with door.entered() as until:
+            body = await read_body(request, ResponsesBody, config.max_body_bytes)
+            check_model(body.model)
+            streams = await door.start(request, lambda: prepare_response(vlm, config, body), n=1)
+        if streams is None:
+            return _left(metrics, "responses")
         tools = body.tools or []
         if body.stream:
-            pieces = _counted(pieces_of(streams, config), metrics, "responses")
+            given = pieces_of(streams, until=until, request_s=seconds)
+            pieces = _counted(given, metrics, "responses")
             return _events(response_events(config.model_name, tools, pieces))
-        answers = await read_all(request, streams, config)
+        answers = await read_all(request, streams, until=until, request_s=seconds)
         if answers is None:
             return _left(metrics, "responses")
         metrics.answered(answers[0])
@@ -124,7 +155,7 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
         idx = shapes.new_id("resp")
         return JSONResponse(shapes.response(config.model_name, idx, answers[0], tools))
 
-    @app.get("/v1/models", dependencies=guarded)
+    @app.get("/v1/models", dependencies=guarded, responses=GUARDED, response_model=ModelList)
     async def models() -> dict[str, Any]:
         model = {"id": config.model_name, "object": "model", "owned_by": "latentvlm"}
         context = vlm.context_length
@@ -133,22 +164,20 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
             "data": [{**model, "created": created, "max_model_len": context}],
         }
 
-    @app.get("/health")
+    @app.get("/openapi.json", dependencies=guarded, include_in_schema=False)
+    async def interface() -> dict[str, Any]:
+        return app.openapi()
+
+    @app.get("/health", response_model=Health)
     async def health() -> dict[str, Any]:
         state = engine.state()
         return {"status": "ok", "waiting": state.waiting, "writing": state.writing}
 
-    @app.get("/metrics", dependencies=guarded)
+    @app.get("/metrics", dependencies=guarded, responses=FIGURES, response_class=Response)
     async def figures() -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     return app
-
-
-def _takes(kind: type[ChatBody] | type[ResponsesBody]) -> dict[str, Any]:
-    """What the description of the interface says of a body that is read by hand."""
-    schema = kind.model_json_schema()
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def _counted(pieces: Any, metrics: Metrics, endpoint: str) -> AsyncIterator[Any]:
@@ -159,8 +188,8 @@ async def _counted(pieces: Any, metrics: Metrics, endpoint: str) -> AsyncIterato
                 metrics.answered(item)
             yield index, item
         status = 200
-    except Exception:
-        status = 500
+    except Exception as error:
+        status = status_of(error)
         raise
     finally:
         await pieces.aclose()

@@ -1,7 +1,7 @@
 """A body to what the engine takes: messages with media, and how they are answered."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...vlm.api import VLM
@@ -11,7 +11,7 @@ from ...vlm.sampling import GenerationConfig
 from .bodies import ChatBody, Options, ResponsesBody, answer_format, offered_tools
 from .config import ServerConfig
 from .errors import RequestError
-from .media import media_parts
+from .media import MediaOpener
 
 _DEFAULT_TOKENS = 256
 
@@ -27,7 +27,7 @@ def prepare_chat(vlm: VLM, config: ServerConfig, body: ChatBody) -> Prepared:
         vlm,
         config,
         body,
-        [_message(vlm, config, body, message) for message in body.messages],
+        _messages(vlm, config, body, body.messages),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         top_logprobs=body.top_logprobs or 0,
@@ -39,7 +39,7 @@ def prepare_chat(vlm: VLM, config: ServerConfig, body: ChatBody) -> Prepared:
 def prepare_response(vlm: VLM, config: ServerConfig, body: ResponsesBody) -> Prepared:
     """Raises LatentVLMError where something cannot be."""
     given = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
-    messages = [_message(vlm, config, body, _chat_item(item)) for item in given]
+    messages = _messages(vlm, config, body, [_chat_item(item) for item in given])
     if body.instructions:
         messages.insert(0, {"role": "system", "content": body.instructions})
     return _prepare(
@@ -108,25 +108,33 @@ def _prepare(
     return prepared
 
 
-def _message(
-    vlm: VLM, config: ServerConfig, body: Options, message: Mapping[str, Any]
-) -> dict[str, Any]:
+def _messages(
+    vlm: VLM, config: ServerConfig, body: Options, messages: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    sees_videos = vlm.processor.sees_videos
+    opener = MediaOpener(config, pages=body.pages, dpi=body.dpi, sees_videos=sees_videos)
+    return [_message(opener, message) for message in messages]
+
+
+def _message(opener: MediaOpener, message: Mapping[str, Any]) -> dict[str, Any]:
     role, content = message.get("role"), message.get("content")
     ready = {"role": "system" if role == "developer" else role, "content": content}
     if isinstance(content, list):
         parts: list[dict[str, Any]] = []
         for part in content:
-            parts += _parts(vlm, config, body, part)
+            parts += _parts(opener, part)
         ready["content"] = parts
     if message.get("tool_calls"):
         ready["tool_calls"] = [_call(call) for call in message["tool_calls"]]
     for key in ("reasoning_content", "name", "tool_call_id"):
         if message.get(key) is not None:
+            if not isinstance(message[key], str):
+                raise RequestError(f"A message has a {key} that is no text.")
             ready[key] = message[key]
     return ready
 
 
-def _parts(vlm: VLM, config: ServerConfig, body: Options, part: Any) -> list[dict[str, Any]]:
+def _parts(opener: MediaOpener, part: Any) -> list[dict[str, Any]]:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in ("text", "input_text", "output_text"):
         return [{"type": "text", "text": part.get("text")}]
@@ -145,13 +153,7 @@ def _parts(vlm: VLM, config: ServerConfig, body: Options, part: Any) -> list[dic
         raise RequestError(f"A message holds a part of the unknown type {str(kind)[:40]!r}.")
     if not isinstance(source, str) or not source:
         raise RequestError(f"A part of type {kind} names no data: give a data URL.")
-    return media_parts(
-        source,
-        config,
-        pages=body.pages,
-        dpi=body.dpi,
-        sees_videos=vlm.processor.sees_videos,
-    )
+    return opener.parts(source)
 
 
 def _call(call: Any) -> Any:

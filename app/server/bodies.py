@@ -1,10 +1,11 @@
 """What the two endpoints take: OpenAI's keys, and ours beside them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import RequestError
+from .message_schema import ITEM, MESSAGE
 
 
 class Options(BaseModel):
@@ -45,7 +46,7 @@ class StreamOptions(BaseModel):
 class ChatBody(Options):
     """`POST /v1/chat/completions`."""
 
-    messages: list[dict[str, Any]] = Field(min_length=1)
+    messages: list[dict[str, Any]] = Field(min_length=1, json_schema_extra={"items": MESSAGE})
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     stop: str | list[str] | None = None
@@ -62,7 +63,7 @@ class ChatBody(Options):
 class ResponsesBody(Options):
     """`POST /v1/responses`."""
 
-    input: str | list[dict[str, Any]]
+    input: str | Annotated[list[dict[str, Any]], Field(json_schema_extra={"items": ITEM})]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
     text: dict[str, Any] | None = None

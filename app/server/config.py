@@ -17,7 +17,9 @@ class ServerConfig:
         allow_urls: whether http(s) addresses are fetched; private and loopback ones never are.
         model_name: what the model is called.
         max_body_bytes: of one request, media included.
-        max_file_bytes, max_pixels, max_pages, max_frames: of one medium.
+        max_file_bytes, max_frames: of one medium.
+        max_pixels: of one page; all of a request have at most five times as many.
+        max_pages: of all documents of a request together.
         max_prompt_tokens: text and visual tokens; None is the model's context.
         max_answer_tokens: the most `max_tokens` may say.
         request_s: seconds for one request, waiting included.

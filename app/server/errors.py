@@ -42,5 +42,6 @@ def error_body(error: Exception) -> dict:
 
 
 def error_response(error: Exception) -> JSONResponse:
-    headers = {"Retry-After": "1"} if status_of(error) == 429 else None
-    return JSONResponse(error_body(error), status_code=status_of(error), headers=headers)
+    status = status_of(error)
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}}.get(status)
+    return JSONResponse(error_body(error), status_code=status, headers=headers)

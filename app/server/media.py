@@ -14,35 +14,63 @@ from .config import ServerConfig
 from .errors import RequestError
 from .fetch import fetch
 
+_PIXELS_TOGETHER = 5  # times those of one page
 
-def media_parts(
-    source: str, config: ServerConfig, *, pages: PageChoice, dpi: float | None, sees_videos: bool
-) -> list[dict[str, Any]]:
-    """Message parts for one medium: a picture each page, or a video.
 
-    Raises:
-        RequestError: it may not be read, or is too large.
-        MediaError: it cannot be read.
+class MediaOpener:
+    """Opens the media of one request, which share its limits.
+
+    Args:
+        pages, dpi: which pages of documents, and how fine.
+        sees_videos: whether the model does; to another one an animation is its first picture.
     """
-    data = read_source(source, config)
-    if len(data) > config.max_file_bytes:
-        raise RequestError(
-            f"A file has {len(data):,} bytes; at most {config.max_file_bytes:,} are taken.", 413
+
+    def __init__(
+        self, config: ServerConfig, *, pages: PageChoice, dpi: float | None, sees_videos: bool
+    ) -> None:
+        self._config, self._pages, self._dpi = config, pages, dpi
+        self._sees_videos = sees_videos
+        self._num_bytes = self._num_pages = self._num_pixels = 0
+
+    def parts(self, source: str) -> list[dict[str, Any]]:
+        """Message parts for one medium: a picture each page, or a video.
+
+        Raises:
+            RequestError: it may not be read, or it is too large, alone or with those before it.
+            MediaError: it cannot be read.
+        """
+        config = self._config
+        data = read_source(source, config)
+        if len(data) > config.max_file_bytes:
+            raise RequestError(
+                f"A file has {len(data):,} bytes; at most {config.max_file_bytes:,} are taken.", 413
+            )
+        self._num_bytes += len(data)
+        if self._num_bytes > config.max_body_bytes:
+            raise RequestError(
+                f"The files have more than {config.max_body_bytes:,} bytes together.", 413
+            )
+        is_picture = data.startswith((b"GIF8", b"RIFF", b"\x89PNG"))
+        if data and (self._sees_videos or not is_picture) and moves(data):
+            return [{"type": "video", "video": data}]
+        limits = MediaLimits(
+            max_bytes=config.max_file_bytes,
+            max_pixels=config.max_pixels,
+            max_total_pixels=_PIXELS_TOGETHER * config.max_pixels,
+            max_pages=config.max_pages,
         )
-    if (
-        data
-        and moves(data)
-        and (sees_videos or not data.startswith((b"GIF8", b"RIFF", b"\x89PNG")))
-    ):
-        return [{"type": "video", "video": data}]
-    limits = MediaLimits(
-        max_bytes=config.max_file_bytes,
-        max_pixels=config.max_pixels,
-        max_total_pixels=5 * config.max_pixels,
-        max_pages=config.max_pages,
-    )
-    opened = open_media(data, pages=pages, dpi=dpi, limits=limits)
-    return [{"type": "image", "image": page.image} for page in opened]
+        opened = open_media(data, pages=self._pages, dpi=self._dpi, limits=limits)
+        self._num_pages += len(opened)
+        self._num_pixels += sum(page.image.width * page.image.height for page in opened)
+        if self._num_pages > config.max_pages:
+            raise RequestError(
+                f"The request has more than {config.max_pages} pages; say which with pages."
+            )
+        if self._num_pixels > limits.max_total_pixels:
+            raise RequestError(
+                f"The pages have more than {limits.max_total_pixels:,} pixels together; send fewer."
+            )
+        return [{"type": "image", "image": page.image} for page in opened]
 
 
 def read_source(source: str, config: ServerConfig) -> bytes:

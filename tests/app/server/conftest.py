@@ -63,3 +63,9 @@ def server(small_vlm: VLM) -> Iterator[Server]:
 def serve(small_vlm: VLM) -> Callable:
     """`with serve(config, **engine_settings) as server`"""
     return lambda config=None, **settings: serving(small_vlm, config, **settings)
+
+
+@pytest.fixture(scope="session")
+def serve_of() -> Callable:
+    """`with serve_of(vlm, config, **engine_settings) as server`"""
+    return serving
