@@ -123,7 +123,7 @@ def make_responder(model: ModelOptions) -> "VLMResponder":
         folder = Path(vlm.source.folder).resolve()
     else:
         folder = Path(model.model).expanduser().resolve() if model.model else PRETRAINED
-    return VLMResponder(vlm, name=f"{folder.name} {fingerprint(folder)}")
+    return VLMResponder(vlm, name=f"{folder.name} {fingerprint(folder)}", looks=True)
 
 
 def _refuse(shown: Mapping[str, Any], what: str, *known: str) -> None:

@@ -2,13 +2,16 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LatentVLMError, MediaError
+from ..vlm.conversation import question_message
+from ..vlm.explaining import can_look
 from ..vlm.sampling import GenerationConfig
+from .attention import attention_record
 from .concurrent import answered
 from .samples import Request, Response
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from ..vlm.answer import Answer
     from ..vlm.api import VLM
     from ..vlm.engine import Engine
+    from ..vlm.explaining import Watch
 
 
 class VLMResponder:
@@ -28,6 +32,8 @@ class VLMResponder:
         max_tokens: in place of what a request says.
         stops_on_error: whether anything that the model raises ends the run.
         batch: how many requests are read and written together, by the engine.
+        looks: whether it is kept where each answer looked, if the model can tell; that takes a
+            second pass over the answer's tokens, which is not counted in its seconds.
     """
 
     def __init__(
@@ -39,6 +45,7 @@ class VLMResponder:
         max_tokens: int | None = None,
         stops_on_error: bool = False,
         batch: int = 1,
+        looks: bool = False,
     ):
         self.vlm = vlm
         self.name = name
@@ -46,6 +53,7 @@ class VLMResponder:
         self.max_tokens = max_tokens
         self.stops_on_error = stops_on_error
         self.batch = batch
+        self.looks = looks and can_look(vlm.model)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answers each request; one that cannot be answered becomes a response with its error."""
@@ -64,7 +72,7 @@ class VLMResponder:
         config = GenerationConfig(max_tokens=self.max_tokens or request.max_tokens)
         try:
             media = [sources(each) for each in request.media]
-            answer = asked.ask(request.question, *media, generation=config, **self.arguments)
+            answer, watch = self._ask(asked, request.question, media, config)
         except Exception as error:  # a model of one's own may raise anything
             if self.stops_on_error:
                 raise
@@ -75,9 +83,28 @@ class VLMResponder:
             confidence=answer.confidence,
             finish_reason=answer.finish_reason,
             answer_tokens=answer.usage.answer_tokens,
-            seconds=time.perf_counter() - begin,
-            details=_details(answer),
+            seconds=time.perf_counter() - begin - (watch.seconds if watch else 0.0),
+            details=_details(answer) | _attention(watch),
         )
+
+    def _ask(
+        self, asked: "VLM | Engine", question: str, media: Sequence[Any], config: GenerationConfig
+    ) -> "tuple[Answer, Watch | None]":
+        if not (self.looks and media):
+            return asked.ask(question, *media, generation=config, **self.arguments), None
+        from ..vlm.answer_stream import AnswerStream
+        from ..vlm.asking import make_request
+        from ..vlm.engine import Engine
+        from ..vlm.explaining import Watch
+
+        messages = [question_message(question, media)]
+        request = make_request(messages, generation=config, **self.arguments)
+        watch = Watch(self.vlm, self.vlm.prepare(request))
+        if isinstance(asked, Engine):
+            (stream,) = asked.submit(watch.prepared, wait=True)
+        else:
+            stream = AnswerStream(self.vlm.model, watch.prepared)
+        return stream.read(), watch
 
 
 def sources(medium: Any) -> Any:
@@ -134,6 +161,11 @@ def _details(answer: "Answer") -> dict[str, Any]:
             for each in answer.frames
         ]
     return details
+
+
+def _attention(watch: "Watch | None") -> dict[str, Any]:
+    seen = [] if watch is None else attention_record(watch.explanation())
+    return {"attention": seen} if seen else {}
 
 
 def fingerprint(folder: str | Path) -> str:

@@ -16,12 +16,14 @@ from torch import Tensor
 from ..data.media import Page
 from ..data.processor import ModelInputs
 from .answer import CitedPage
+from .token_writer import TokenWriter
 
 
 class Looked(Protocol):
     """A finished answer of which it can be seen where the model looked; see `Generation.look`."""
 
     inputs: ModelInputs
+    writer: TokenWriter
 
     def look(self, first: int = 0) -> Tensor | None: ...
 

@@ -1,5 +1,6 @@
 """What a model sees, token by token, and where its answer looked: values, no pictures."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,8 +21,12 @@ from .citations import Looked
 from .conversation import Medium, question_message
 from .model import VisionLanguageModel
 from .prepared import Prepared
-from .prompt import embed_prompt, inputs_on_device
+from .prompt import Model, embed_prompt, inputs_on_device
 from .seen_videos import SeenVideo, seen_videos
+
+# Attention weights that one look may hold: a gigabyte of float32. Of answers beyond it nothing is
+# known.
+MOST_WEIGHTS = 2**28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,13 @@ def explain(vlm: VLM, question: str, media: Sequence[Medium], **options: Any) ->
     return watch.explanation(question, answer)
 
 
+def can_look(model: Model) -> bool:
+    """Whether a model sees pages and has attention that they can get."""
+    return isinstance(model, VisionLanguageModel) and (
+        "*" in model.config.text.hybrid_override_pattern
+    )
+
+
 class Watch:
     """Sees where an answer looks, whoever writes it: an `AnswerStream` or an engine.
 
@@ -88,6 +100,7 @@ class Watch:
         prepared: the prompt that is to be answered, by one answer.
         inputs: the prompt as it was read, without what EVS dropped; as it was given until the
             answer is there.
+        seconds: how long it took to see.
     """
 
     def __init__(self, vlm: VLM, prepared: Prepared) -> None:
@@ -98,19 +111,26 @@ class Watch:
         """
         if not isinstance(vlm.model, VisionLanguageModel):
             raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-        if "*" not in vlm.model.config.text.hybrid_override_pattern:
+        if not can_look(vlm.model):
             raise InputError("This model has no attention layer, so nothing tells where it looks.")
+        text = vlm.model.config.text
+        self._heads = text.hybrid_override_pattern.count("*") * text.num_attention_heads
         self._vlm = vlm
+        self.seconds = 0.0
         self._cite = prepared.cite
         self._row_T: Tensor | None = None
         self.inputs = prepared.inputs
         self.prepared = replace(prepared, cite=self._look)
 
     def _look(self, run: Looked, first: int) -> tuple[CitedPage, ...]:
+        begin = time.perf_counter()
         self.inputs = run.inputs
-        found = run.look(first)
-        if found is not None:
-            self._row_T = _chosen(found, self._vlm).cpu()
+        num_tokens = len(run.inputs.input_ids) + len(run.writer.choices)
+        if self._heads * len(run.writer.choices) * num_tokens <= MOST_WEIGHTS:
+            found = run.look(first)
+            if found is not None:
+                self._row_T = _chosen(found, self._vlm).cpu()
+        self.seconds = time.perf_counter() - begin
         return () if self._cite is None else self._cite(run, first)
 
     def explanation(self, question: str = "", answer: Answer | None = None) -> Explanation:

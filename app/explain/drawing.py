@@ -6,13 +6,12 @@ from functools import cache
 from PIL import Image, ImageDraw, ImageFont
 
 from ...data.synthetic.fonts import get_font
+from ...eval.heat import heat_colour, heat_layer
 
 INK, SOFT, PAPER, FRAME = (28, 32, 38), (104, 112, 122), (255, 255, 255), (206, 211, 218)
 GRID, TILE = (36, 108, 214), (214, 62, 36)
 BAR, GHOST = (36, 108, 214), (222, 228, 238)
 DROPPED = (150, 156, 166)  # what tokens that were left out are greyed with
-# From little to much attention; what got none is left as it is.
-_HEAT = ((255, 226, 120), (252, 158, 56), (226, 62, 32), (150, 12, 44))
 
 Grid = Sequence[Sequence[float]]
 Colour = tuple[int, int, int]
@@ -99,30 +98,10 @@ def draw_heat(picture: Image.Image, values: Grid, most: float) -> Image.Image:
         most: the value that gets the strongest colour.
     """
     pale = Image.blend(picture.convert("RGB"), Image.new("RGB", picture.size, PAPER), 0.35)
-    layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
-    pen = ImageDraw.Draw(layer)
-    tops, lefts = edges(len(values), picture.height), edges(len(values[0]), picture.width)
-    for row, cells in enumerate(values):
-        for col, value in enumerate(cells):
-            share = min(1.0, value / most) if most > 0 else 0.0
-            if share < 0.04:
-                continue
-            box = [lefts[col], tops[row], lefts[col + 1] - 1, tops[row + 1] - 1]
-            if box[2] >= box[0] and box[3] >= box[1]:
-                pen.rectangle(box, fill=(*heat_colour(share), round(70 + 120 * share)))
-    pen.rectangle([0, 0, picture.width - 1, picture.height - 1], outline=(*FRAME, 255))
-    return Image.alpha_composite(pale.convert("RGBA"), layer).convert("RGB")
-
-
-def heat_colour(share: float) -> Colour:
-    """The colour of a share from 0 to 1."""
-    place = min(max(share, 0.0), 1.0) * (len(_HEAT) - 1)
-    low = min(int(place), len(_HEAT) - 2)
-    rest = place - low
-    red, green, blue = (
-        round(a + (b - a) * rest) for a, b in zip(_HEAT[low], _HEAT[low + 1], strict=True)
-    )
-    return red, green, blue
+    layer = heat_layer(values, most).resize(picture.size, Image.Resampling.NEAREST)
+    heat = Image.alpha_composite(pale.convert("RGBA"), layer).convert("RGB")
+    ImageDraw.Draw(heat).rectangle([0, 0, picture.width - 1, picture.height - 1], outline=FRAME)
+    return heat
 
 
 def heat_scale(width: int, height: int) -> Image.Image:

@@ -1,6 +1,7 @@
 """The report of two runs, side by side."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from ..compare import Comparison
 from ..media import shown_media
 from ..scoring import Graded
 from .page import bar, figures, page, percent, table, tools
-from .shown import shown_pictures
+from .shown import Shown, shown_pictures
 
 _MOST = 60
 
@@ -130,11 +131,12 @@ def _flips(comparison: Comparison, names: Sequence[str]) -> str:
 
 def _card(comparison: Comparison, idx: int, names: Sequence[str], *, has_pictures: bool) -> str:
     sides: tuple[Graded, Graded] = comparison.first[idx], comparison.second[idx]
-    urls: list[tuple[str, str]] = []
+    pictures: list[Shown] = []
     note = ""
     if has_pictures:
         media = shown_media(sides[0].line, comparison.folders[0])
-        urls, note = shown_pictures(media, sides[0].response.details.get("frames", ()) or ())
+        pictures, note = shown_pictures(media, sides[0].response.details)
+        pictures = [replace(each, heat="") for each in pictures]  # two looked, at two places
     kind = sides[0].line.get("kind", "")
     answers = "".join(
         f'<div><b><i class="{"right" if each.is_right else "wrong"}" style="display:inline-block;'
@@ -146,7 +148,7 @@ def _card(comparison: Comparison, idx: int, names: Sequence[str], *, has_picture
     tag = f'<span class="tag kind">{escape(kind)}</span>' if kind else ""
     return (
         f'<article class="card example" data-is="{"won" if sides[1].is_right else "lost"}" '
-        f'data-kind="{escape(kind)}">{figures(urls)}<div class="body">{tag}'
+        f'data-kind="{escape(kind)}">{figures(pictures)}<div class="body">{tag}'
         f'<div class="q">{escape(sides[0].line["question"])}</div><div class="two">{answers}</div>'
         f"<p class='small'><span class=soft>right:</span> {escape(gold)}</p>"
         f'<p class="small soft">{escape(sides[0].id)}. {escape(note)}</p></div></article>'

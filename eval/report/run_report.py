@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import DataError
 from ..media import shown_media
 from .markdown import run_markdown
-from .page import bar, definitions, figures, page, percent, stack, table, tools
+from .page import bar, definitions, figures, heat_key, page, percent, stack, table, tools
 from .shown import shown_pictures
 
 if TYPE_CHECKING:
@@ -159,8 +159,9 @@ def _examples(folder: Path, graded: Sequence["Graded"]) -> str:
         "right": ("right", right),
     }
     kinds = sorted({each.line.get("kind", "") for each in chosen})
+    key = heat_key() if any('class="heat"' in card for card in cards) else ""
     return (
-        f"<h2>Examples</h2>{tools(labels, kinds)}"
+        f"<h2>Examples</h2>{tools(labels, kinds)}{key}"
         f'<div class="examples">{"".join(cards)}</div>'
         '<p id="none" class="soft" hidden>No example of this sort was kept.</p>'
     )
@@ -168,7 +169,7 @@ def _examples(folder: Path, graded: Sequence["Graded"]) -> str:
 
 def _card(folder: Path, each: "Graded") -> str:
     line, response = each.line, each.response
-    urls, note = shown_pictures(shown_media(line, folder), response.details.get("frames", ()) or ())
+    pictures, note = shown_pictures(shown_media(line, folder), response.details)
     state = "right" if each.grade.score == 1 else "part" if each.grade.score > 0 else "wrong"
     label = _LABELS.get(each.outcome) or {"part": f"{percent(each.grade.score, 0)} right"}.get(
         state, state
@@ -179,7 +180,7 @@ def _card(folder: Path, each: "Graded") -> str:
             ("answer", response.text or response.error or "(nothing)"),
             ("right", " | ".join(str(answer) for answer in each.gold.answers)),
             ("read as", each.grade.taken if each.grade.taken != response.text else ""),
-            ("looked at", looked_at(response.details)),
+            ("read from", read_from(response.details)),
             ("frames at", "; ".join(", ".join(f"{t:.1f}" for t in times) for times in seen)),
         )
     )
@@ -190,14 +191,14 @@ def _card(folder: Path, each: "Graded") -> str:
     took = f"{response.seconds:.2f} s" + (f", {tokens} visual tokens" if tokens else "") + sure
     return (
         f'<article class="card example" data-is="{"right" if each.is_right else "wrong"}" '
-        f'data-kind="{escape(kind)}">{figures(urls)}<div class="body">'
+        f'data-kind="{escape(kind)}">{figures(pictures)}<div class="body">'
         f'<span class="tag {state}">{escape(label)}</span>{kind_tag}'
         f'<div class="q">{escape(line["question"])}</div>{facts}'
         f'<p class="small soft">{escape(each.id)}: {took}. {escape(note)}</p></div></article>'
     )
 
 
-def looked_at(details: Mapping[str, Any]) -> str:
+def read_from(details: Mapping[str, Any]) -> str:
     """The pages that the model says it read the answer from."""
     pages = details.get("looked_at") or ()
     return ", ".join(

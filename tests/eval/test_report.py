@@ -1,6 +1,7 @@
 """The report and the comparison, as text, and opened in a real browser."""
 
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.benchmark_files import pdf, picture, put
 from support.browser import opened
 from support.responders import FakeResponder
 
+import latentvlm
 from latentvlm.errors import DataError
 from latentvlm.eval.benchmarks import BENCHMARKS, load_benchmark
 from latentvlm.eval.compare import compare
@@ -19,6 +21,7 @@ from latentvlm.eval.drawn import load_videos
 from latentvlm.eval.evaluate import evaluate
 from latentvlm.eval.manifest import make_manifest, read_manifest
 from latentvlm.eval.report.compare_report import write_comparison
+from latentvlm.eval.responder import VLMResponder
 from latentvlm.eval.runner import Share
 from latentvlm.eval.samples import Request, Response
 from latentvlm.eval.totals import Scored, difference, estimate
@@ -158,6 +161,43 @@ def test_drawn_videos_are_a_benchmark_of_their_own(tmp_path: Path) -> None:
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert text.count("data:image/jpeg") >= 3 and "<figcaption>0.00 s</figcaption>" in text
     assert read_manifest(tmp_path)["benchmark"]["questions"] == 3
+
+
+@pytest.fixture(scope="module")
+def looked(data: Path, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a real model, which knows where it looked."""
+    out = tmp_path_factory.mktemp("looked")
+    loaded = load_benchmark(BENCHMARKS["folder"], data, limit=4)
+    responder = VLMResponder(latentvlm.load(tiny_folder, device="cpu"), name="tiny", max_tokens=4,
+                             looks=True)  # fmt: skip
+    manifest = make_manifest(loaded, model={"name": "tiny"}, decoding={}, shown={})
+    assert evaluate(loaded, responder, out, manifest, share=Share())
+    return out
+
+
+def test_examples_show_where_the_model_looked(looked: Path) -> None:
+    text = (looked / "report.html").read_text(encoding="utf-8")
+    # Three questions show a picture, one a document of two pages.
+    assert text.count('<img class="heat"') == 5 and "where it looked</button>" in text
+    assert len(re.findall(r"<figcaption>page \d, \d+% of the attention", text)) == 2
+    line = json.loads((looked / "responses-model.jsonl").read_text().splitlines()[0])
+    (page,) = line["details"]["attention"]
+    assert page["share"] == 1.0 and np.max(page["map"]) == 255
+
+
+@pytest.mark.slow
+def test_where_the_model_looked_lies_on_the_picture(looked: Path) -> None:
+    with opened((looked / "report.html").as_uri()) as page:
+        over = page.locator(".example .over").first
+        below, heat = over.locator("img").nth(0), over.locator("img.heat")
+        assert heat.bounding_box() == below.bounding_box()
+        page.get_by_role("button", name="where it looked").click()
+        assert not heat.is_visible() and below.is_visible()
+        page.get_by_role("button", name="where it looked").click()
+        over.click()
+        large = page.locator("dialog[open] img")
+        assert large.nth(0).bounding_box() == large.nth(1).bounding_box()
+        assert large.nth(0).bounding_box()["width"] > below.bounding_box()["width"]
 
 
 @pytest.mark.slow
