@@ -14,6 +14,7 @@ from .benchmarks import Loaded
 from .metrics import Profile
 from .responder import VLMResponder
 from .scoring import FAILED, grade_response
+from .totals import Scored, estimate
 
 
 class TrainingQuestions:
@@ -31,7 +32,8 @@ class TrainingQuestions:
         self._recipe, self._loaded = recipe, loaded
 
     def __call__(self, model: VisionLanguageModel, stage: Any, total_step: int) -> dict[str, float]:
-        """`asked` (the mean score), `asked_failed` and `asked_cut_off` (shares)."""
+        """`asked` (the mean score) from `asked_low` to `asked_high` (its 95% interval), and the
+        shares `asked_failed` and `asked_cut_off`."""
         device = next(model.parameters()).device
         with (
             tempfile.TemporaryDirectory(prefix="latentvlm-") as folder,
@@ -43,15 +45,19 @@ class TrainingQuestions:
             responder = VLMResponder(vlm, name="in training")
             requests = [question.request for question in self._loaded.questions]
             responses = {each.id: each for each in responder.generate(requests)}
-        scores, outcomes = [], []
+        scored, outcomes = [], []
         for question in self._loaded.questions:
             grade, outcome = grade_response(
                 responses[question.id], question.gold, question.metric, Profile.STRICT
             )
-            scores.append(grade.score)
+            group = question.group or question.id
+            scored.append(Scored(score=grade.score, kind="", group=group, counts=grade.counts))
             outcomes.append(outcome)
+        found = estimate(scored)
         return {
-            "asked": sum(scores) / len(scores),
-            "asked_failed": outcomes.count(FAILED) / len(scores),
-            "asked_cut_off": outcomes.count("cut_off") / len(scores),
+            "asked": found.score,
+            "asked_low": found.low,
+            "asked_high": found.high,
+            "asked_failed": outcomes.count(FAILED) / len(outcomes),
+            "asked_cut_off": outcomes.count("cut_off") / len(outcomes),
         }

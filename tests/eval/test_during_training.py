@@ -9,6 +9,7 @@ from support.benchmark_files import picture, put
 
 from latentvlm.eval.benchmarks import BENCHMARKS, load_benchmark
 from latentvlm.eval.during_training import TrainingQuestions
+from latentvlm.vlm.train.log import RunLog, training_curves
 from latentvlm.vlm.train.loop import Callbacks, train
 from latentvlm.vlm.train.recipe import Recipe, parse_recipe
 from latentvlm.vlm.train.setup import make_trainee
@@ -51,3 +52,13 @@ def test_questions_are_asked_and_leave_no_trace(tmp_path: Path) -> None:
     assert len(asked) == 2
     assert all(each["asked"] == 0.0 and each["asked_failed"] == 0.0 for each in asked)
     assert {"asked_cut_off", "token_accuracy"} <= asked[0].keys()
+    assert all(each["asked_low"] <= each["asked"] <= each["asked_high"] for each in asked)
+    drawn = training_curves(RunLog(tmp_path / "asked").entries())
+    panels = {axes.get_ylabel(): axes for axes in drawn.axes}
+    curves = {line.get_label(): line for line in panels["questions asked"].lines}
+    assert list(curves) == ["score", "cut off", "failed"]
+    assert list(curves["score"].get_xdata()) == [1, 2]
+    assert "asked" not in {line.get_label() for line in panels["held-out scores"].lines}
+    assert (tmp_path / "asked" / "loss.png").stat().st_size > 10_000
+    plain = training_curves(RunLog(tmp_path / "alone").entries())
+    assert "questions asked" not in {axes.get_ylabel() for axes in plain.axes}

@@ -1,15 +1,20 @@
-"""The adapter against the interface that lmms-eval publishes: its base class and its requests.
+"""The adapter within lmms-eval where it is installed, and against the interface it publishes.
 
 The base class here has the same constructor, attributes and abstract methods as
 `lmms_eval.api.model.lmms` at commit 75571cfe; a request is its `Instance` as far as models use it.
 """
 
 import abc
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from support.lmms_eval_task import NAME, QUESTIONS, write_task
 
 import latentvlm
 from latentvlm.errors import ConfigError, LatentVLMError, MissingDependencyError
@@ -88,6 +93,30 @@ def test_what_it_cannot_do_is_said(model) -> None:
         make_adapter(Base).create_from_arg_string("max_pixels=5")
     with pytest.raises(LatentVLMError):
         make_adapter(Base).create_from_arg_string("pretrained=/nowhere")
+
+
+@pytest.mark.slow
+def test_lmms_eval_itself_runs_a_task_with_our_model(tmp_path: Path) -> None:
+    pytest.importorskip("lmms_eval", reason="lmms-eval is not installed")
+    pytest.importorskip("pyarrow")
+    vlm = latentvlm.load(device="cpu", dtype="float32")
+    said = [
+        vlm.ask(q, INVOICE, generation=latentvlm.GenerationConfig(max_tokens=16)).text
+        for q in QUESTIONS
+    ]
+    write_task(tmp_path / "task", (said[0], "not this"))
+    command = [sys.executable, "-m", "lmms_eval", "--model", "latentvlm", "--model_args"]
+    command += ["dtype=float32", "--device", "cpu", "--batch_size", "1", "--tasks", NAME]
+    command += ["--include_path", str(tmp_path / "task"), "--log_samples"]
+    command += ["--output_path", str(tmp_path / "out")]
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+    done = subprocess.run(command, env={**os.environ, **offline}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (results,) = (tmp_path / "out").rglob("*_results.json")
+    assert json.loads(results.read_text())["results"][NAME]["right,none"] == 0.5
+    (samples,) = (tmp_path / "out").rglob(f"*_samples_{NAME}.jsonl")
+    lines = [json.loads(line) for line in samples.read_text().splitlines()]
+    assert sorted(line["filtered_resps"] for line in lines) == sorted(said)
 
 
 def test_without_lmms_eval_one_sentence_says_so() -> None:
