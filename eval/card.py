@@ -92,6 +92,22 @@ def write_card(
     return path
 
 
+def put_part(text: str, part: str, content: str, path: Path, *, heading: str) -> str:
+    """The text with this content between the marks of a part.
+
+    A card without the marks gets them, under a heading of their own before its limits.
+
+    Raises:
+        DataError: the marks are broken.
+    """
+    begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
+    if begin not in text and end not in text:
+        new = f"{heading}\n\n{begin}\n{end}\n\n"
+        head, mark, tail = text.partition("## Limits")
+        text = head + new + mark + tail if mark else f"{text.rstrip()}\n\n{new.rstrip()}\n"
+    return _replace(text, part, content, path)
+
+
 def _replace(text: str, part: str, content: str, path: Path) -> str:
     begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
@@ -115,20 +131,24 @@ def scores_table(scores: dict[str, Any]) -> str:
     names = {"model": "this model", "rival": "rival"}
     rungs = scores["benchmark"]["rungs"]
     head = [f"{names[side]}: {what}" for side in sides for what in ("exact", "ANLS", "CER")]
-    parts = [_row(["rung", "questions", *head]), _row(["---"] * (2 + len(head)))]
+    parts = [table_row(["rung", "questions", *head]), table_row(["---"] * (2 + len(head)))]
     for rung, about in rungs.items():
         cells = [scores[side]["scores"][rung]["all"] for side in sides]
         numbers = [percent(cell[key]) for cell in cells for key in ("exact", "anls", "cer")]
-        parts.append(_row([RUNGS[rung].title, str(about["questions"]), *numbers]))
+        parts.append(table_row([RUNGS[rung].title, str(about["questions"]), *numbers]))
     by_kind = [rung for rung in rungs if RUNGS[rung].metric == "exact"]
     if by_kind:
         head = [f"{names[side]}: {what}" for side in sides for what in ("exact", "ANLS")]
-        parts += ["", _row(["rung", "kind", "questions", *head]), _row(["---"] * (3 + len(head)))]
+        parts += [
+            "",
+            table_row(["rung", "kind", "questions", *head]),
+            table_row(["---"] * (3 + len(head))),
+        ]
     for rung in by_kind:
         for kind in scores[sides[0]]["scores"][rung]["kinds"]:
             cells = [scores[side]["scores"][rung]["kinds"][kind] for side in sides]
             numbers = [percent(cell[key]) for cell in cells for key in ("exact", "anls")]
-            parts.append(_row([RUNGS[rung].title, kind, str(cells[0]["n"]), *numbers]))
+            parts.append(table_row([RUNGS[rung].title, kind, str(cells[0]["n"]), *numbers]))
     parts += [""]
     if "model" in scores:
         parts += _about_model(scores["model"], sum(about["questions"] for about in rungs.values()))
@@ -152,13 +172,13 @@ def _about_model(model: dict[str, Any], total: int) -> list[str]:
         parts.append(f"Of {sure['n']} answers with a confidence above 0.9, {share} are exact.")
     controls = model.get("controls")
     if controls:
-        parts += ["", _row(["control", "questions it had right", "same answer", "new value"])]
-        parts.append(_row(["---"] * 4))
+        parts += ["", table_row(["control", "questions it had right", "same answer", "new value"])]
+        parts.append(table_row(["---"] * 4))
         titles = {"blank": "blank page", "other": "other page", "redrawn": "value redrawn"}
         for control, title in titles.items():
             cell = controls[control]["all"]
             follows = percent(cell["follows"]) if "follows" in cell else ""
-            parts.append(_row([title, str(cell["n"]), percent(cell["keeps"]), follows]))
+            parts.append(table_row([title, str(cell["n"]), percent(cell["keeps"]), follows]))
         parts.append("")
     return parts
 
@@ -169,16 +189,16 @@ def training_table(logs: Sequence[str | Path]) -> str:
     Raises:
         DataError: a log cannot be read, or has no training steps.
     """
-    rows = [_row(["stage", "steps", "documents", "hours"]), _row(["---"] * 4)]
+    rows = [table_row(["stage", "steps", "documents", "hours"]), table_row(["---"] * 4)]
     all_documents, all_seconds = 0, 0.0
     for log in logs:
         documents, seconds = 0, 0.0
         for stage, entry in _last_steps(log).items():
             drawn, hours = entry["documents"] - documents, (entry["seconds"] - seconds) / 3600
-            rows.append(_row([stage, str(entry["step"]), f"{drawn:,}", f"{hours:.2f}"]))
+            rows.append(table_row([stage, str(entry["step"]), f"{drawn:,}", f"{hours:.2f}"]))
             documents, seconds = entry["documents"], entry["seconds"]
         all_documents, all_seconds = all_documents + documents, all_seconds + seconds
-    rows.append(_row(["together", "", f"{all_documents:,}", f"{all_seconds / 3600:.2f}"]))
+    rows.append(table_row(["together", "", f"{all_documents:,}", f"{all_seconds / 3600:.2f}"]))
     return "\n".join(rows)
 
 
@@ -203,5 +223,6 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}%"
 
 
-def _row(cells: list[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """One row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"

@@ -30,15 +30,26 @@ PRECISION = 0.9  # of the pages cited for right answers, on the half that the th
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """One answered question: the page that has it, and each head's shares of the pages."""
+    """One answered question: the page that has it, and each head's shares of the pages.
+
+    Attributes:
+        page: from 0; -1 where the answer is of all pages together.
+        kind: of the question.
+    """
 
     is_right: bool
     page: int
     shares_LHP: Tensor
+    kind: str = ""
 
 
-def look(vlm: VLM, questions: int, *, first_seed: int = FIRST_SEED) -> Iterator[Looked]:
+def look(
+    vlm: VLM, questions: int, *, first_seed: int = FIRST_SEED, about_pages: bool = False
+) -> Iterator[Looked]:
     """Ask about booklets, at most two questions of each, and see where the model looks.
+
+    Args:
+        about_pages: ask of each also which page says something, and how many pages there are.
 
     Raises:
         ConfigError: the model sees no pictures, or has no attention layer.
@@ -50,7 +61,7 @@ def look(vlm: VLM, questions: int, *, first_seed: int = FIRST_SEED) -> Iterator[
         raise ConfigError("This model has no attention layer, so nothing tells where it looks.")
     seed, asked = first_seed, 0
     while asked < questions:
-        booklet = draw_booklet(seed, CONFIG, pages=PAGES, max_questions=2)
+        booklet = draw_booklet(seed, CONFIG, pages=PAGES, max_questions=2, about_pages=about_pages)
         seed += 1
         for each in booklet.questions[: questions - asked]:
             content: list[dict[str, Any]] = [
@@ -76,7 +87,9 @@ def look(vlm: VLM, questions: int, *, first_seed: int = FIRST_SEED) -> Iterator[
             )
             asked += 1
             is_right = text.strip() == each.qa.answer
-            yield Looked(is_right=is_right, page=each.page - 1, shares_LHP=shares.cpu())
+            yield Looked(
+                is_right=is_right, page=each.page - 1, shares_LHP=shares.cpu(), kind=each.qa.kind
+            )
 
 
 def calibrate(looked: Sequence[Looked]) -> Citations:
@@ -85,7 +98,7 @@ def calibrate(looked: Sequence[Looked]) -> Citations:
     Raises:
         ConfigError: no answer was right, so nothing can be learnt from where the model looked.
     """
-    right = [each for each in looked if each.is_right]
+    right = [each for each in looked if each.is_right and each.page >= 0]
     if not right:
         raise ConfigError(
             f"None of the {len(looked)} questions about {PAGES} pages was answered rightly, so "
@@ -117,6 +130,7 @@ def calibrate(looked: Sequence[Looked]) -> Citations:
 
 def judge(looked: Sequence[Looked], how: Citations) -> dict[str, Any]:
     """How often the first page is the right one, with and without the threshold."""
+    looked = [each for each in looked if each.page >= 0]
     found: dict[str, Any] = {"questions": len(looked), "pages": PAGES}
     for name, group in (
         ("right_answers", [each for each in looked if each.is_right]),

@@ -1,8 +1,8 @@
 """The benchmarks that are drawn, and need no file: `latentvlm-docs` and `latentvlm-video`.
 
 `latentvlm-video` asks about drawn videos that training never sees: slides, screens, shapes,
-counters and tickers with held-out words, fonts and phrasings. Its seeds are fixed, and
-`questions_hash` of a manifest proves that the frames are the same.
+counters and tickers with held-out words, fonts and phrasings; every other one has 32 frames or
+more. Its seeds are fixed, and `questions_hash` of a manifest proves that the frames are the same.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,8 @@ VIDEO_BENCHMARK = "latentvlm-video"
 _FIRST_VIDEO_SEED = 73_000_000
 _NUM_QUESTIONS = 300
 _VIDEO_TOKENS = 64
+MANY_FRAMES = 32
+_FRAMES = ((8, MANY_FRAMES - 1), (MANY_FRAMES, 36))  # of every other video
 
 
 def _none(row: Row) -> Draft:
@@ -64,9 +66,10 @@ def documents_loaded(samples: Sequence[DocumentSample]) -> Loaded:
     return Loaded(benchmark=DOCUMENTS, split="heldout", questions=questions)
 
 
-def video_config() -> GeneratorConfig:
-    """How the videos of the benchmark are drawn: held-out words, fonts and phrasings."""
-    return GeneratorConfig(level="video", split="heldout")
+def video_config(seed: int) -> GeneratorConfig:
+    """How the video of a seed is drawn: held-out words, fonts and phrasings."""
+    frames = _FRAMES[seed % 2]
+    return GeneratorConfig(level="video", split="heldout", frames=frames, max_questions=3)
 
 
 def load_videos(limit: int | None = None) -> Loaded:
@@ -81,7 +84,7 @@ def load_videos(limit: int | None = None) -> Loaded:
     questions: list[Question] = []
     seed = _FIRST_VIDEO_SEED
     while len(questions) < count:
-        video = generate_video(seed, video_config())
+        video = generate_video(seed, video_config(seed))
         medium = {
             "type": "video",
             "frames": tuple(video.frames),

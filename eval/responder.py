@@ -34,6 +34,7 @@ class VLMResponder:
         batch: how many requests are read and written together, by the engine.
         looks: whether it is kept where each answer looked, if the model can tell; that takes a
             second pass over the answer's tokens, which is not counted in its seconds.
+        engine: which engine, if several responders share one and what it has encoded.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class VLMResponder:
         stops_on_error: bool = False,
         batch: int = 1,
         looks: bool = False,
+        engine: "Engine | None" = None,
     ):
         self.vlm = vlm
         self.name = name
@@ -54,9 +56,13 @@ class VLMResponder:
         self.stops_on_error = stops_on_error
         self.batch = batch
         self.looks = looks and can_look(vlm.model)
+        self.engine = engine
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answers each request; one that cannot be answered becomes a response with its error."""
+        if (shared := self.engine) is not None:
+            yield from answered(requests, lambda each: self._answer(each, shared), self.batch)
+            return
         if self.batch == 1:
             for request in requests:
                 yield self._answer(request, self.vlm)

@@ -14,6 +14,7 @@ from ..options import ModelOptions, expand_options
 from ..progress import answers_progress
 from .citations import citations
 from .eval_docs import run_documents
+from .long_inputs import long
 from .sweep import sweep
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def run(
 
 app.command()(citations)
 app.command()(sweep)
+app.command()(long)
 
 
 @app.command("list")
