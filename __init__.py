@@ -33,13 +33,15 @@ if TYPE_CHECKING:
     from .token_reduction.reuse import ReuseConfig
     from .vlm.answer import Answer, CitedPage, Score, Timing, Usage, VideoUsage
     from .vlm.answer_parts import AnswerPiece
-    from .vlm.api import VLM, load
+    from .vlm.api import load
+    from .vlm.ask_options import AskOptions
     from .vlm.engine import Engine
     from .vlm.engine_config import EngineConfig
     from .vlm.engine_stream import EngineStream
     from .vlm.extract import Extracted, FieldSpec
     from .vlm.sampling import GenerationConfig
     from .vlm.tool_calls import ToolCall
+    from .vlm.vlm import VLM
 
     __version__: str
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Answer": ".vlm.answer",
     "AnswerPiece": ".vlm.answer_parts",
+    "AskOptions": ".vlm.ask_options",
     "BackendError": ".errors",
     "BusyError": ".errors",
     "CheckpointError": ".errors",
@@ -73,7 +76,7 @@ _HOME = {
     "Timing": ".vlm.answer",
     "ToolCall": ".vlm.tool_calls",
     "Usage": ".vlm.answer",
-    "VLM": ".vlm.api",
+    "VLM": ".vlm.vlm",
     "VideoReport": ".data.media.clip",
     "VideoUsage": ".vlm.answer",
     "load": ".vlm.api",
@@ -82,6 +85,7 @@ _HOME = {
 __all__ = [
     "Answer",
     "AnswerPiece",
+    "AskOptions",
     "BackendError",
     "BusyError",
     "CheckpointError",

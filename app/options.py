@@ -18,8 +18,8 @@ from ..errors import InputError
 from .units import read_length
 
 if TYPE_CHECKING:
-    from ..vlm.api import VLM
     from ..vlm.sampling import GenerationConfig
+    from ..vlm.vlm import VLM
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..data.synthetic import GeneratorConfig, draw_booklet
 from ..errors import ConfigError
-from ..vlm.api import VLM
 from ..vlm.citations import Citations, page_shares
 from ..vlm.generate import Generation
 from ..vlm.model import VisionLanguageModel
 from ..vlm.sampling import GenerationConfig
+from ..vlm.vlm import VLM
 
 PAGES = 5
 FIRST_SEED = 83_000_000

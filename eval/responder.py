@@ -17,9 +17,9 @@ from .samples import Request, Response
 
 if TYPE_CHECKING:
     from ..vlm.answer import Answer
-    from ..vlm.api import VLM
     from ..vlm.engine import Engine
     from ..vlm.explaining import Watch
+    from ..vlm.vlm import VLM
 
 
 class VLMResponder:

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 
-from ..errors import InputError
-from .answer import Answer
 from .answer_finish import finish_answer
 from .answer_parts import AnswerPiece
+from .answer_pieces import AnswerPieces
 from .answer_text import AnswerText
 from .generate import Generation
 from .prepared import Prepared
 from .prompt import Model
 
 
-class AnswerStream(Iterator[str]):
+class AnswerStream(AnswerPieces):
     """Iterate it for pieces of text, which joined are `answer.text`; nothing runs ahead.
 
     `parts()` gives the pieces of the thought as well, which are `answer.reasoning`.
@@ -37,35 +36,10 @@ class AnswerStream(Iterator[str]):
             constraint=prepared.new_constraint(),
             can_look=prepared.cite is not None,
         )
-        self._answer: Answer | None = None
         self._pieces = self._run()
 
-    def __next__(self) -> str:
-        for piece in self._pieces:
-            if piece.kind == "text":
-                return piece.text
-        raise StopIteration
-
     def parts(self) -> Iterator[AnswerPiece]:
-        """Pieces of the thought and of the answer, in the order in which they are written."""
         return self._pieces
-
-    @property
-    def answer(self) -> Answer:
-        """The finished answer.
-
-        Raises:
-            InputError: the stream was not read to its end.
-        """
-        if self._answer is None:
-            raise InputError("The answer is known once its stream was read to the end; read on.")
-        return self._answer
-
-    def read(self) -> Answer:
-        """Read to the end."""
-        for _ in self:
-            pass
-        return self.answer
 
     def _run(self) -> Iterator[AnswerPiece]:
         text = AnswerText(self._generation.writer, self._steer)

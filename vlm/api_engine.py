@@ -3,10 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from ..errors import ConfigError, LatentVLMError, PromptError
 from .answer import Answer
+from .ask_options import AskOptions
 from .asking import Request, make_request
 from .conversation import Medium, question_message
 from .engine import Engine, EngineConfig
@@ -52,7 +53,7 @@ class EngineVerbs:
         questions: Sequence[str | Mapping[str, Any]],
         *,
         on_error: Literal["raise"] = "raise",
-        **options: Any,
+        **options: Unpack[AskOptions],
     ) -> list[Answer]: ...
 
     @overload
@@ -61,7 +62,7 @@ class EngineVerbs:
         questions: Sequence[str | Mapping[str, Any]],
         *,
         on_error: Literal["return"],
-        **options: Any,
+        **options: Unpack[AskOptions],
     ) -> list[Answer | LatentVLMError]: ...
 
     def ask_batch(
@@ -69,7 +70,7 @@ class EngineVerbs:
         questions: Sequence[str | Mapping[str, Any]],
         *,
         on_error: Literal["raise", "return"] = "raise",
-        **options: Any,
+        **options: Unpack[AskOptions],
     ) -> Any:
         """Answers to many questions, written together, in the order of the questions.
 
@@ -105,14 +106,18 @@ class EngineVerbs:
                 answers.append(error)
         return answers
 
-    async def stream_async(self, question: str, *media: Medium, **options: Any) -> EngineStream:
+    async def stream_async(
+        self, question: str, *media: Medium, **options: Unpack[AskOptions]
+    ) -> EngineStream:
         """As `stream`, for an event loop: `async for piece in await vlm.stream_async(...)`.
 
         Media are opened in another thread. A task that is cancelled frees its place at once.
         """
         return await asyncio.to_thread(self.engine.stream, question, *media, **options)
 
-    async def ask_async(self, question: str, *media: Medium, **options: Any) -> Answer:
+    async def ask_async(
+        self, question: str, *media: Medium, **options: Unpack[AskOptions]
+    ) -> Answer:
         """As `ask`, for an event loop; questions asked together are answered together."""
         return await (await self.stream_async(question, *media, **options)).read_async()
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from ..data.chat import Message
 from ..data.chat_style import ChatStyle
@@ -16,6 +16,7 @@ from ..errors import ConfigError, InputError, PromptError
 from ..token_reduction.evs import EVSConfig
 from ..token_reduction.reuse import ReuseConfig
 from .answer_parts import AnswerReader
+from .ask_options import AskOptions, require_known
 from .citations import cite
 from .constraint import AnswerFormat, new_constraint
 from .conversation import OpenedConversation, open_conversation
@@ -58,44 +59,25 @@ class Request:
     begin: float = field(default_factory=time.perf_counter)
 
 
-def make_request(
-    messages: Sequence[Message],
-    *,
-    pages: PageChoice = None,
-    dpi: float | None = None,
-    text_layer: bool = False,
-    generation: GenerationConfig | None = None,
-    thinking: bool | None = None,
-    thinking_budget: int | None = None,
-    low_effort: bool = False,
-    tools: Sequence[Mapping[str, Any]] = (),
-    answer_format: AnswerFormat | None = None,
-    evs: EVSConfig | None = None,
-    evs_rate: float | None = None,
-    frames: FrameChoice | int | str | None = None,
-    token_budget: int | None = None,
-    reuse: ReuseConfig | None = None,
-    is_cancelled: Callable[[], bool] = never,
-) -> Request:
+def make_request(messages: Sequence[Message], **options: Unpack[AskOptions]) -> Request:
     """A request from the arguments of `VLM.chat`, which says what they mean.
 
     Raises:
-        ConfigError: an argument has no such value.
+        ConfigError: an option has no such value.
+        TypeError: there is no such option.
     """
+    require_known(options)
+    rest: dict[str, Any] = dict(options)
     return Request(
         messages=messages,
-        pages=pages,
-        dpi=dpi,
-        text_layer=text_layer,
-        generation=generation,
-        thinking=Thinking(is_on=thinking, budget=thinking_budget, low_effort=low_effort),
-        tools=tools,
-        answer_format=answer_format,
-        evs=read_evs(evs, evs_rate),
-        frames=FrameChoice.of(frames),
-        token_budget=token_budget,
-        reuse=reuse,
-        is_cancelled=is_cancelled,
+        thinking=Thinking(
+            is_on=rest.pop("thinking", None),
+            budget=rest.pop("thinking_budget", None),
+            low_effort=rest.pop("low_effort", False),
+        ),
+        evs=read_evs(rest.pop("evs", None), rest.pop("evs_rate", None)),
+        frames=FrameChoice.of(rest.pop("frames", None)),
+        **rest,
     )
 
 

@@ -8,19 +8,19 @@ What happens in the engine's thread is in `engine_loop.py`.
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol, Unpack
 
 from ..data.chat import Message
 from ..errors import BusyError, ConfigError, PromptError
-from .answer import Answer
+from .ask_options import AskOptions
 from .asking import Request, make_request
-from .conversation import Medium, question_message
 from .engine_config import EngineConfig, EngineState
 from .engine_job import Job
 from .engine_loop import EngineLoop
 from .engine_stream import EngineStream
 from .prepared import Prepared
 from .prompt import Model, language_model
+from .verbs import Verbs
 
 
 class Asked(Protocol):
@@ -31,7 +31,7 @@ class Asked(Protocol):
     def prepare(self, request: Request) -> Prepared: ...
 
 
-class Engine(EngineLoop):
+class Engine(EngineLoop, Verbs[EngineStream]):
     """Answers requests of any thread, many at once. Its own thread lives while there is work.
 
     A request is opened and checked in the thread that asks, so bad input is raised there; what
@@ -43,19 +43,9 @@ class Engine(EngineLoop):
         self._vlm = vlm
         self._is_closed = False
 
-    def ask(self, question: str, *media: Medium, **options: Any) -> Answer:
-        """As `VLM.ask`."""
-        return self.stream(question, *media, **options).read()
-
-    def stream(self, question: str, *media: Medium, **options: Any) -> EngineStream:
-        """As `VLM.stream`; the engine begins at once."""
-        return self.stream_chat([question_message(question, media)], **options)
-
-    def chat(self, messages: Sequence[Message], **options: Any) -> Answer:
-        """As `VLM.chat`."""
-        return self.stream_chat(messages, **options).read()
-
-    def stream_chat(self, messages: Sequence[Message], **options: Any) -> EngineStream:
+    def stream_chat(
+        self, messages: Sequence[Message], **options: Unpack[AskOptions]
+    ) -> EngineStream:
         """As `VLM.stream_chat`; the engine begins at once."""
         self.check_room(n=1)
         return self.submit(self._vlm.prepare(make_request(messages, **options)))[0]

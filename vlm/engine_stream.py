@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 
-from ..errors import InputError
 from .answer import Answer
 from .answer_parts import AnswerPiece
+from .answer_pieces import AnswerPieces
 
 Item = AnswerPiece | Answer | BaseException
 
@@ -57,7 +57,7 @@ def _wake(loop: asyncio.AbstractEventLoop, arrived: asyncio.Event) -> None:
         loop.call_soon_threadsafe(arrived.set)
 
 
-class EngineStream(Iterator[str], AsyncIterator[str]):
+class EngineStream(AnswerPieces, AsyncIterator[str]):
     """Iterate it, with `for` or `async for`, for pieces of text, which joined are `answer.text`.
 
     The engine writes on whether or not they are read; a stream that nobody holds any more, or
@@ -66,14 +66,7 @@ class EngineStream(Iterator[str], AsyncIterator[str]):
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._answer: Answer | None = None
         self._error: BaseException | None = None
-
-    def __next__(self) -> str:
-        for piece in self.parts():
-            if piece.kind == "text":
-                return piece.text
-        raise StopIteration
 
     async def __anext__(self) -> str:
         async for piece in self.parts_async():
@@ -102,28 +95,11 @@ class EngineStream(Iterator[str], AsyncIterator[str]):
             if (piece := self._accept(item)) is not None:
                 yield piece
 
-    def read(self) -> Answer:
-        """Read to the end."""
-        for _ in self.parts():
-            pass
-        return self.answer
-
     async def read_async(self) -> Answer:
         """As `read`, for an event loop."""
         async for _ in self.parts_async():
             pass
         return self.answer
-
-    @property
-    def answer(self) -> Answer:
-        """The finished answer.
-
-        Raises:
-            InputError: the stream was not read to its end.
-        """
-        if self._answer is None:
-            raise InputError("The answer is known once its stream was read to the end; read on.")
-        return self._answer
 
     def cancel(self) -> None:
         """Have nothing more written: the place is free before the next token.

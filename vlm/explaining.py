@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..token_reduction.tiling import Tiling
 from .answer import Answer, CitedPage
 from .answer_stream import AnswerStream
-from .api import VLM
+from .ask_options import AskOptions
 from .asking import make_request
 from .citations import Looked
 from .conversation import Medium, question_message
@@ -23,6 +23,7 @@ from .model import VisionLanguageModel
 from .prepared import Prepared
 from .prompt import Model, embed_prompt, inputs_on_device
 from .seen_videos import SeenVideo, seen_videos
+from .vlm import VLM
 
 # Attention weights that one look may hold: a gigabyte of float32. Of answers beyond it nothing is
 # known.
@@ -62,7 +63,9 @@ class Explanation:
     answer: Answer | None = None
 
 
-def explain(vlm: VLM, question: str, media: Sequence[Medium], **options: Any) -> Explanation:
+def explain(
+    vlm: VLM, question: str, media: Sequence[Medium], **options: Unpack[AskOptions]
+) -> Explanation:
     """What the model sees of pages and videos; with a question, also where the answer looked.
 
     Without a question nothing runs but the processor, and the tower if EVS drops tokens of a video.

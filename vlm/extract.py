@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
 
 from ..errors import ConfigError
 from .answer import Answer
+from .ask_options import AskOptions
 from .conversation import Medium
 
 if TYPE_CHECKING:
-    from .api import VLM
+    from .vlm import VLM
 
 FieldType: TypeAlias = Literal["string", "number", "integer", "date"]
 TYPES: tuple[FieldType, ...] = ("string", "number", "integer", "date")
@@ -99,7 +100,7 @@ def read_fields(fields: Fields) -> list[FieldSpec]:
 
 
 def extract(
-    vlm: "VLM", fields: Sequence[FieldSpec], media: Sequence[Medium], **options: Any
+    vlm: "VLM", fields: Sequence[FieldSpec], media: Sequence[Medium], **options: Unpack[AskOptions]
 ) -> dict[str, Extracted]:
     """Ask for each field; `options` go to `VLM.ask`.
 

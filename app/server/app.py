@@ -14,8 +14,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from ...errors import LatentVLMError
-from ...vlm.api import VLM
 from ...vlm.engine import Engine
+from ...vlm.vlm import VLM
 from . import shapes
 from .answering import Door, pieces_of, read_all, read_body
 from .asked import prepare_chat, prepare_response

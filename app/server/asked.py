@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...vlm.api import VLM
 from ...vlm.asking import make_request
 from ...vlm.prepared import Prepared
 from ...vlm.sampling import GenerationConfig
+from ...vlm.vlm import VLM
 from .bodies import ChatBody, Options, ResponsesBody, answer_format, offered_tools
 from .config import ServerConfig
 from .errors import RequestError

@@ -5,7 +5,7 @@ import sys
 
 import uvicorn
 
-from ...vlm.api import VLM
+from ...vlm.vlm import VLM
 from .app import create_app
 from .config import ServerConfig
 

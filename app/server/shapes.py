@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from ...vlm.answer import Answer
-from ...vlm.api import VLM
+from ...vlm.vlm import VLM
 
 
 def new_id(kind: str) -> str:

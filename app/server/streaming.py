@@ -7,7 +7,7 @@ from typing import Any
 
 from ...vlm.answer import Answer
 from ...vlm.answer_parts import AnswerPiece
-from ...vlm.api import VLM
+from ...vlm.vlm import VLM
 from . import shapes
 from .bodies import ChatBody
 from .errors import error_body

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from latentvlm.app.cli import main
-from latentvlm.vlm.api import VLM
+from latentvlm.vlm.vlm import VLM
 
 SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "invoice.png"
 

@@ -17,10 +17,10 @@ from latentvlm.data.chat import ChatTemplate
 from latentvlm.data.image_transform import ImageConfig
 from latentvlm.data.processor import Processor
 from latentvlm.data.tokenizer import NUM_CONTROL_TOKENS, train_tokenizer
-from latentvlm.vlm.api import VLM
 from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.presets import tiny
+from latentvlm.vlm.vlm import VLM
 
 TEMPLATE_3 = """\
 {%- macro text_of(content) -%}

@@ -17,8 +17,9 @@ from support.pdf_files import page_pdf
 from latentvlm.data.chat import ChatTemplate
 from latentvlm.data.processor import IGNORED_LABEL, Processor
 from latentvlm.errors import CheckpointError, FusionError, InputError, PromptError
-from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.api import load
 from latentvlm.vlm.sampling import GenerationConfig
+from latentvlm.vlm.vlm import VLM
 
 SHORT = GenerationConfig(max_tokens=8)
 DRAWN = GenerationConfig(max_tokens=24, temperature=1.2, top_p=0.95, seed=5)

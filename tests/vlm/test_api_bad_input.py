@@ -23,8 +23,10 @@ from latentvlm.errors import (
     MediaError,
     PromptError,
 )
-from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.api import load
+from latentvlm.vlm.ask_options import AskOptions
 from latentvlm.vlm.sampling import GenerationConfig
+from latentvlm.vlm.vlm import VLM
 
 ONE = GenerationConfig(max_tokens=1)
 
@@ -228,3 +230,18 @@ def test_every_refusal_is_a_value_error_too(vlm: VLM) -> None:
         vlm.ask("")
     with pytest.raises(InputError):
         vlm.ask("Who?", "nowhere.png")
+
+
+def test_an_option_that_is_none_is_refused_with_the_nearest(vlm: VLM) -> None:
+    for ask in (vlm.ask, vlm.stream, vlm.engine.ask):
+        with pytest.raises(TypeError, match="no option 'evs_rat'; did you mean 'evs_rate'"):
+            ask("Who?", evs_rat=0.5)  # pyright: ignore
+    with pytest.raises(TypeError, match="no option 'zzz'$"):
+        vlm.chat([{"role": "user", "content": "Who?"}], zzz=1)  # pyright: ignore
+    with pytest.raises(PromptError, match="did you mean 'dpi'"):
+        vlm.ask_batch([{"question": "Who?", "dip": 96}])
+
+
+def test_every_option_is_explained_once() -> None:
+    explained = re.findall(r"^        (\w+): ", AskOptions.__doc__ or "", re.MULTILINE)
+    assert explained == list(AskOptions.__annotations__)

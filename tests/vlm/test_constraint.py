@@ -8,8 +8,9 @@ import pytest
 from support.thinking import Scripted
 
 from latentvlm.errors import ConfigError
-from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.api import load
 from latentvlm.vlm.sampling import GenerationConfig
+from latentvlm.vlm.vlm import VLM
 
 SCHEMA = {
     "type": "object",

@@ -10,7 +10,7 @@ from PIL import Image
 import latentvlm
 from latentvlm.data.synthetic import blank
 from latentvlm.data.synthetic.sample import QUESTION, SAMPLE_FOLDER, sample_document
-from latentvlm.vlm.api import VLM
+from latentvlm.vlm.vlm import VLM
 
 FOLDER = Path(latentvlm.__file__).parent / "vlm" / "pretrained" / "default"
 ANSWER = next(

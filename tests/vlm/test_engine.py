@@ -17,13 +17,14 @@ from support.tiny_model import TEXTS
 from latentvlm.errors import BackendError, BusyError, ConfigError, MediaError, PromptError
 from latentvlm.vlm import engine_loop as loop_module
 from latentvlm.vlm.answer import Answer
-from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.api import load
 from latentvlm.vlm.asking import make_request
 from latentvlm.vlm.conversation import question_message
 from latentvlm.vlm.engine import Engine
 from latentvlm.vlm.engine_config import EngineState
 from latentvlm.vlm.prepared import Prepared
 from latentvlm.vlm.sampling import GenerationConfig
+from latentvlm.vlm.vlm import VLM
 
 LONG = GenerationConfig(max_tokens=400)
 WORDS = TEXTS[2].split()

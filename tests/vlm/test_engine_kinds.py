@@ -13,7 +13,7 @@ from support.videos import video
 
 from latentvlm.token_reduction.evs import EVSConfig
 from latentvlm.token_reduction.reuse import ReuseConfig
-from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.api import load
 from latentvlm.vlm.cache import Cache
 from latentvlm.vlm.citations import Citations
 from latentvlm.vlm.config import LanguageConfig
@@ -23,6 +23,7 @@ from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.limits import ModelLimits
 from latentvlm.vlm.presets import jamba
 from latentvlm.vlm.sampling import GenerationConfig
+from latentvlm.vlm.vlm import VLM
 
 SHORT = GenerationConfig(max_tokens=6)
 PICTURE = np.arange(32 * 48 * 3, dtype=np.uint8).reshape(32, 48, 3)

@@ -19,11 +19,11 @@ import latentvlm
 from latentvlm.data.processor import ModelInputs
 from latentvlm.errors import ConfigError, FusionError, PromptError
 from latentvlm.token_reduction.evs import EVSConfig
-from latentvlm.vlm.api import VLM
 from latentvlm.vlm.generate import generate_batch
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.prompt import embed_prompt, language_model
 from latentvlm.vlm.pruning import row_mask
+from latentvlm.vlm.vlm import VLM
 
 PICTURE = {"type": "image", "image": np.arange(32 * 48 * 3, dtype=np.uint8).reshape(32, 48, 3)}
 SHORT = latentvlm.GenerationConfig(max_tokens=4)

@@ -11,8 +11,8 @@ from support.videos import video
 import latentvlm
 from latentvlm.errors import InputError
 from latentvlm.vlm import explaining
-from latentvlm.vlm.api import VLM
 from latentvlm.vlm.explaining import can_look, explain
+from latentvlm.vlm.vlm import VLM
 
 SHORT = latentvlm.GenerationConfig(max_tokens=5)
 PAGE = np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)

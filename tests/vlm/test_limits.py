@@ -10,9 +10,10 @@ import pytest
 from support.pdf_files import page_pdf
 
 from latentvlm.errors import CheckpointError
-from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.api import load
 from latentvlm.vlm.limits import LIMITS_FILE, ModelLimits
 from latentvlm.vlm.sampling import GenerationConfig
+from latentvlm.vlm.vlm import VLM
 
 LIMITS = ModelLimits(
     trained_max_visual_tokens=40,

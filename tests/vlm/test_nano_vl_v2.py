@@ -12,7 +12,6 @@ from support.videos import frames, resized, tower_features, video_tokens, visual
 
 import latentvlm
 from latentvlm.errors import ConfigError
-from latentvlm.vlm.api import VLM
 from latentvlm.vlm.census.tensors import config_tensors
 from latentvlm.vlm.checkpoint import load_config, load_model, save_model
 from latentvlm.vlm.checkpoint.families import family_of_json
@@ -21,6 +20,7 @@ from latentvlm.vlm.checkpoint.nemotron_nano_vl_v2_config import config_from_json
 from latentvlm.vlm.config import VisionLanguageConfig
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.prompt import embed
+from latentvlm.vlm.vlm import VLM
 
 PATTERN = "M-M-M-M*-M-M-M-M*-M-M-M-M*-M-M-M-M*-M-M-M-M*-M-M-M-M*-M-M-M-M-"
 TEXT = {

@@ -12,8 +12,8 @@ import latentvlm
 from latentvlm import ReuseConfig
 from latentvlm.errors import ConfigError
 from latentvlm.token_reduction.evs import EVSConfig
-from latentvlm.vlm.api import VLM
 from latentvlm.vlm.prompt import embed_prompt
+from latentvlm.vlm.vlm import VLM
 
 SHORT = latentvlm.GenerationConfig(max_tokens=4)
 PER_TUBELET = 14 * 18  # patches of 48 x 64 pixels, of which 252 are nearest to 256

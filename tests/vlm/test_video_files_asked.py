@@ -15,8 +15,8 @@ import latentvlm
 from latentvlm import FrameChoice, GenerationConfig
 from latentvlm.data.processor_files import read_json, read_video_config, write_json
 from latentvlm.errors import ConfigError, InputError, MediaError, PromptError
-from latentvlm.vlm.api import VLM
 from latentvlm.vlm.video_parts import VideoOpener
+from latentvlm.vlm.vlm import VLM
 
 FOUR = GenerationConfig(max_tokens=4, repetition_penalty=1.5)
 

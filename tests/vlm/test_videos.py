@@ -24,11 +24,11 @@ from latentvlm.data.video_transform import VideoConfig, VideoTransform
 from latentvlm.errors import FusionError, InputError, MediaError, PromptError
 from latentvlm.token_reduction.tubelets import Tubelets
 from latentvlm.vision_encoder import radio
-from latentvlm.vlm.api import VLM
 from latentvlm.vlm.cache import Cache
 from latentvlm.vlm.generate import generate_batch
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.prompt import embed
+from latentvlm.vlm.vlm import VLM
 
 PICTURE = np.arange(32 * 48 * 3, dtype=np.uint8).reshape(32, 48, 3)
 

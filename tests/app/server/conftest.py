@@ -13,8 +13,9 @@ import uvicorn
 
 from latentvlm.app.server.app import create_app
 from latentvlm.app.server.config import ServerConfig
-from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.api import load
 from latentvlm.vlm.engine import Engine
+from latentvlm.vlm.vlm import VLM
 
 
 class Server:

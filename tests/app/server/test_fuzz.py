@@ -18,7 +18,8 @@ from support.pdf_files import page_pdf
 from support.tiny_model import tiny_config, write_tiny_model
 
 from latentvlm.app.server.config import ServerConfig
-from latentvlm.vlm.api import VLM, load
+from latentvlm.vlm.api import load
+from latentvlm.vlm.vlm import VLM
 
 SECONDS, NUM_DAMAGED = (40, 24) if os.environ.get("LATENTVLM_SMOKE") else (300, 1500)
 KEY = "secret"
