@@ -16,6 +16,8 @@ from ...data.processor import ModelInputs, Processor
 from ...data.shards import Record
 
 _NOTHING = np.zeros(0, dtype=np.int64)
+# How much of the page an answer says, by kind of question; other kinds say one value of it.
+_SAYS = {"yes_no": 0, "read_line": 2, "transcribe": 2}
 
 
 class TowerExamples:
@@ -39,7 +41,9 @@ class AnswerExamples:
     """Pictures and videos with a conversation about them: up to `questions` of their questions.
 
     Which questions, and in which order, is drawn from the record's key; so each document shows
-    other questions first, and the same record always makes the same example.
+    other questions first, and the same record always makes the same example. Half of the
+    conversations begin with the questions whose answers say least, so that these are looked up on
+    the page and not in a transcription above them.
 
     Args:
         processor: the one inference uses.
@@ -60,6 +64,8 @@ class AnswerExamples:
         rng = random.Random(f"{record.key} {record.meta.get('seed')}")
         rng.shuffle(asked)
         asked = asked[: self.questions]
+        if rng.random() < 0.5:
+            asked.sort(key=lambda each: _SAYS.get(each[0], 1))
         inputs = self.processor.encode_conversation(conversation(record, asked))
         targets = None
         if self.char_targets and record.frames is not None:

@@ -87,3 +87,17 @@ def _look_around(weight: Tensor, num_heads: int, waves: Tensor, sharpness: float
                 query[row + 1, column + 1] += gain * cos
                 key[row, column] += gain
                 key[row + 1, column + 1] += gain
+
+
+@torch.no_grad()
+def start_tubelets(tower: RadioEncoder) -> None:
+    """Let the tower see a tubelet as the picture that is the mean of its frames, in place.
+
+    So a tower that has learnt pictures begins with videos where it is: a tubelet of equal frames
+    has the very features of one of them.
+    """
+    generator = tower.patch_generator
+    if generator.video_embedder is not None:
+        weight = generator.embedder.weight
+        frames = generator.video_embedder.weight.shape[1] // weight.shape[1]
+        generator.video_embedder.weight.copy_(weight.repeat(1, frames) / frames)

@@ -258,10 +258,13 @@ class Start:
         run: the other recipe's `output`; the character head comes with the tower.
         model: a model folder, or `default` for the one that ships.
         parts: what to take.
+        new_tubelets: see tubelets as the mean of their frames at first, for a tower that has
+            never learnt from videos.
     """
 
     run: str = ""
     model: str = ""
+    new_tubelets: bool = False
     parts: tuple[Part, ...] = ("vision_encoder", "projector", "language_model")
 
     def __post_init__(self) -> None:

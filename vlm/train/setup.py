@@ -28,7 +28,7 @@ from ..config import LanguageConfig, VisionLanguageConfig
 from ..model import VisionLanguageModel
 from ..presets import preset
 from .examples import AnswerExamples, TowerExamples
-from .init import start_tower
+from .init import start_tower, start_tubelets
 from .optimizer import part_of
 from .precision import Precision
 from .recipe import Recipe, Stage, Start
@@ -111,6 +111,9 @@ def warm_start(recipe: Recipe, trainee: Trainee) -> None:
             model = load_model(_model_folder(start), dtype=torch.float32)
             tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         load_parts(tensors, trainee, part_of, parts, source=start.run or start.model)
+        tower = trainee.model.vision_encoder
+        if start.new_tubelets and "vision_encoder" in parts and isinstance(tower, RadioEncoder):
+            start_tubelets(tower)
 
 
 def image_config(recipe: Recipe, config: VisionLanguageConfig) -> ImageConfig:
