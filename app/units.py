@@ -5,6 +5,7 @@ import re
 from ..errors import InputError
 
 _LENGTH = re.compile(r"^(\d+(?:\.\d+)?)\s*([km]?)$", re.IGNORECASE)
+_RANGE = re.compile(r"^(\d+)(?:\s*(?:-|,|to)\s*(\d+))?$")
 _FACTORS = {"": 1, "k": 1024, "m": 1024**2}
 
 
@@ -37,3 +38,16 @@ def read_length(text: str, *, option: str) -> int:
             f"{option} is {text!r}, which is no number of tokens such as 4096 or 128k."
         )
     return length
+
+
+def read_range(text: str, *, option: str) -> tuple[int, int]:
+    """`2-5` is from 2 to 5, `5` from 5 to 5.
+
+    Raises:
+        InputError: it is neither, or falls.
+    """
+    found = _RANGE.match(text.strip())
+    low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if low > high:
+        raise InputError(f"{option} is {text!r}, which is no range of whole numbers such as 2-5.")
+    return low, high

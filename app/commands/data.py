@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ..units import read_range
+
 app = typer.Typer(
     help="Shards of pages with questions: write, look into, check.", no_args_is_help=True
 )
@@ -27,21 +29,49 @@ def write(
     ] = "small",
     split: Annotated[str, typer.Option(help="train or heldout.")] = "train",
     noise: Annotated[float, typer.Option(help="0 crisp, 1 the worst scans.")] = 0.0,
+    pages: Annotated[
+        str | None,
+        typer.Option(metavar="2-5", help="Pages of a document of lines, small or page (1)."),
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option(metavar="8-32", help="Frames of a video (8-32).")
+    ] = None,
+    frame_patches: Annotated[
+        int | None, typer.Option(help="Patches that the model resizes a frame to (512).")
+    ] = None,
+    widths: Annotated[
+        str | None, typer.Option(metavar="208-288", help="Widths in pixels (as the level has).")
+    ] = None,
+    font_sizes: Annotated[
+        str | None, typer.Option(metavar="13-16", help="Sizes of type in pixels (12-20).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed draws the same documents.")] = 0,
     json: Json = False,
 ) -> None:
-    """Draw documents with questions into WebDataset shards.
+    """Draw documents, documents of several pages or videos with questions into WebDataset shards.
 
-    Example: latentvlm data write shards --documents 1000 --level small
+    Example: latentvlm data write shards --documents 1000 --level small --pages 2-5
     """
     from ...data.producer import shard_path
     from ...data.shards import write_shard
     from ...data.synthetic import GeneratorConfig
+    from ...errors import ConfigError
     from ...vlm.train.plan import SyntheticPlan
     from ...vlm.train.recipe import MixtureEntry
 
-    config = GeneratorConfig(level=level, split=split, noise=noise)
-    entry = MixtureEntry(config=config)
+    given: dict[str, Any] = {
+        name: read_range(text, option="--" + name.replace("_", "-"))
+        for name, text in (("frames", frames), ("widths", widths), ("font_sizes", font_sizes))
+        if text is not None
+    }
+    if frame_patches is not None:
+        given["frame_patches"] = frame_patches
+    if level != "video" and (unused := given.keys() & {"frames", "frame_patches"}):
+        name = min(unused).replace("_", "-")
+        raise ConfigError(f"--{name} is of videos; give --level video too.")
+    config = GeneratorConfig(level=level, split=split, noise=noise, **given)
+    count = (1, 1) if pages is None else read_range(pages, option="--pages")
+    entry = MixtureEntry(config=config, pages=count)
     plan = SyntheticPlan(seed=seed, stage="shards", mixture=(entry,), documents_per_shard=per_shard)
     whole, rest = divmod(documents, per_shard)
     sizes = [per_shard] * whole + [rest] * bool(rest)
@@ -104,7 +134,7 @@ def inspect(
     from ...data.shards import ShardReader
 
     reader = ShardReader("warn")
-    widths, heights = [], []
+    widths, heights, pages, frames = [], [], [], []
     kinds: Counter[str] = Counter()
     shown: list[dict[str, Any]] = []
     records = 0
@@ -113,6 +143,10 @@ def inspect(
             records += 1
             heights.append(record.image.shape[0])
             widths.append(record.image.shape[1])
+            if record.frames is None:
+                pages.append(len(record.pages))
+            else:
+                frames.append(len(record.frames))
             asked = [list(qa) for qa in record.meta.get("qas", ())]
             kinds.update(str(qa[0]) for qa in asked)
             if len(shown) < show:
@@ -125,6 +159,8 @@ def inspect(
         "left_out": reader.skipped,
         "width": [min(widths), max(widths)] if widths else None,
         "height": [min(heights), max(heights)] if heights else None,
+        "pages": [min(pages), max(pages)] if pages else None,
+        "frames": [min(frames), max(frames)] if frames else None,
         "questions": dict(sorted(kinds.items())),
         "examples": shown,
     }
@@ -136,6 +172,12 @@ def inspect(
         print(
             f"pictures {min(widths)} to {max(widths)} wide, {min(heights)} to {max(heights)} high"
         )
+    for several, what in (
+        (pages, "documents of {} to {} pages"),
+        (frames, "videos of {} to {} frames"),
+    ):
+        if several and (several is frames or max(several) > 1):
+            print(f"{len(several)} {what.format(min(several), max(several))}")
     print("questions: " + (", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())) or "none"))
     for each in shown:
         print(f"\n{each['key']}  {each['size'][0]} x {each['size'][1]}")

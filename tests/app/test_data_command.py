@@ -31,6 +31,32 @@ def test_shards_are_drawn_described_and_found_whole(tmp_path: Path, capsys) -> N
     assert (code, out) == (0, "7 records of 2 shards are whole, 0 faults.\n")
 
 
+def test_documents_of_several_pages_and_videos_are_drawn(tmp_path: Path, capsys) -> None:
+    code, *_ = run(
+        capsys, "write", tmp_path / "p", "--documents", 4, "--level", "lines", "--pages", "2-3"
+    )
+    assert code == 0
+    found = json.loads(run(capsys, "inspect", tmp_path / "p", "--json")[1])
+    low, high = found["pages"]
+    assert 2 <= low <= high <= 3 and found["frames"] is None
+    assert found["questions"]["which_page"] + found["questions"]["count_pages"] >= 5
+    words = ["--level", "video", "--frames", "9-10", "--widths", "208-240", "--font-sizes", "13"]
+    assert run(capsys, "write", tmp_path / "v", "--documents", 3, *words)[0] == 0
+    found = json.loads(run(capsys, "inspect", tmp_path / "v", "--json")[1])
+    low, high = found["frames"]
+    assert 9 <= low <= high <= 10 and 208 <= found["width"][0] <= found["width"][1] <= 240
+    assert "3 videos of" in run(capsys, "inspect", tmp_path / "v")[1]
+    assert "documents of" in run(capsys, "inspect", tmp_path / "p")[1]
+    for words, said in (
+        (["--frames", "9-10"], "--frames is of videos"),
+        (["--pages", "5-2"], "no range of whole numbers such as 2-5"),
+        (["--pages", "2-5", "--level", "video"], "pages needs a config of level"),
+        (["--level", "video", "--frames", "2-3"], "frames is (2, 3)"),
+    ):
+        code, _, err = run(capsys, "write", tmp_path / "bad", *words)
+        assert code == 2 and said in err
+
+
 def test_the_same_seed_writes_the_same_bytes(tmp_path: Path, capsys) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         run(capsys, "write", tmp_path / name, "--documents", 2, "--seed", seed)
