@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -37,6 +37,14 @@ class Half(NamedTuple):
     whole: str
     half: int
     dim: int
+
+
+class Tensors(Protocol):
+    """Shapes and tensors by name: of a `ShardReader`, or of what shows some of one."""
+
+    def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def tensor(self, name: str) -> Tensor: ...
 
 
 class ShardReader:

@@ -31,7 +31,7 @@ from .scale_layouts import (
     number_shape,
     spread,
 )
-from .shards import ShardReader
+from .shards import ShardReader, Tensors
 
 _PER_CODE = {"NVFP4": 2, "INT4": 8}  # numbers that one element of the file holds
 
@@ -66,7 +66,7 @@ class StoredWeight:
         """Every tensor of the file that it takes up."""
         return [*self.weight_names, *self.others]
 
-    def shape(self, reader: ShardReader) -> tuple[int, ...]:
+    def shape(self, reader: Tensors) -> tuple[int, ...]:
         """Shape of the weight that is stored, by its codes."""
         shape = reader.shape(self.codes)
         return (*shape[:-1], _PER_CODE.get(self.format, 1) * shape[-1])
@@ -109,7 +109,7 @@ class StoredWeight:
             return f"{self.scale} is {list(found)}, which fits no layout of FP8 {list(shape)}"
         return None
 
-    def read(self, reader: ShardReader, device: torch.device | str) -> dict[str, Tensor]:
+    def read(self, reader: Tensors, device: torch.device | str) -> dict[str, Tensor]:
         """The buffers of a packed weight, on a device.
 
         Raises:

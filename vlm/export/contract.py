@@ -52,8 +52,8 @@ def breaches(folder: str | Path, reader: ShardReader) -> list[str]:
                 f"{module} is {algorithm} by config.json, {other.algorithm_of(module)} by "
                 f"{QUANT_CONFIG_FILE}"
             )
-        if len(reader.shape(f"{module}.weight")) != 2 or _is_table(module):
-            continue  # looked up, not multiplied: loaders give these no scheme
+        if len(reader.shape(f"{module}.weight")) not in (2, 3) or _is_no_product(module):
+            continue  # loaders give these no scheme
         found += _tensors(reader, module, algorithm)
     if flat.kv_cache == "FP8":
         found += _caches(reader)
@@ -91,6 +91,7 @@ def _nested(values: Mapping[str, Any]) -> list[str]:
 
 def _tensors(reader: ShardReader, module: str, algorithm: str | None) -> list[str]:
     wanted = {"weight": None} if algorithm is None else _PARTS.get(algorithm, {})
+    stack = reader.shape(f"{module}.weight")[:-2]  # of experts under one name: a number for each
     kind = reader.dtype(f"{module}.weight")
     if algorithm is None:
         few = kind in ("U8", "I8", "F8_E4M3")
@@ -102,13 +103,13 @@ def _tensors(reader: ShardReader, module: str, algorithm: str | None) -> list[st
             found.append(f"{name} is missing")
         elif reader.dtype(name) != dtype:
             found.append(f"{name} is {reader.dtype(name)} and must be {dtype}")
-        elif leaf in _SCALARS and reader.shape(name) not in ((), (1,)):
+        elif leaf in _SCALARS and reader.shape(name) not in ((), (1,), stack, (*stack, 1)):
             found.append(f"{name} is {list(reader.shape(name))} and must be one number")
     if not found and "NVFP4" in algorithm:
-        rows, half = reader.shape(f"{module}.weight")
+        *rows, half = reader.shape(f"{module}.weight")
         scales = reader.shape(f"{module}.weight_scale")
-        if scales != (rows, half // 8):
-            found.append(f"{module}.weight_scale is {list(scales)}, not {[rows, half // 8]}")
+        if scales != (*rows, half // 8):
+            found.append(f"{module}.weight_scale is {list(scales)}, not {[*rows, half // 8]}")
     return found
 
 
@@ -123,5 +124,5 @@ def _caches(reader: ShardReader) -> list[str]:
     return found
 
 
-def _is_table(module: str) -> bool:
-    return module.rpartition(".")[2] in ("embeddings", "embed_tokens")
+def _is_no_product(module: str) -> bool:
+    return module.rpartition(".")[2] in ("embeddings", "embed_tokens", "conv1d")

@@ -13,6 +13,7 @@ compressed-tensors'.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -63,7 +64,7 @@ def int4_group(form: WeightFormat, num_columns: int) -> int:
 
 
 def problem(form: WeightFormat, shape: tuple[int, ...]) -> str | None:
-    """Why a weight `(N, K)` has no such form; None if it has."""
+    """Why a weight `(N, K)`, or a stack of them, has no such form; None if it has."""
     columns = shape[-1]
     if form.stored == "NVFP4" and columns % GROUP:
         return f"its {columns} columns are no multiple of {GROUP}"
@@ -108,6 +109,30 @@ def planned(module: str, form: WeightFormat, shape: tuple[int, int], layout: Lay
         is_global = form.stored == "NVFP4" and layout == "compressed-tensors"
         parts.append(("input_global_scale" if is_global else "input_scale", "F32", one))
     return [TensorSpec(name=f"{module}.{leaf}", dtype=kind, shape=s) for leaf, kind, s in parts]
+
+
+def planned_stack(module: str, form: WeightFormat, shape: tuple[int, int, int], layout: Layout):
+    """The tensors of all experts of a layer `(E, N, K)` under one name: each has one dimension more
+    than that of one expert, but for what readers take from all of them.
+
+    Returns:
+        A list of `TensorSpec`, as `planned`.
+    """
+    count, rows, columns = shape
+    specs = []
+    for spec in planned(module, form, (rows, columns), layout):
+        if spec.name.endswith("weight_shape"):
+            specs.append(replace(spec, shape=(3,)))
+        elif is_of_stack(spec):
+            specs.append(spec)
+        else:
+            specs.append(replace(spec, shape=(count, *spec.shape)))
+    return specs
+
+
+def is_of_stack(spec: TensorSpec) -> bool:
+    """Whether all experts of a stack have it in common."""
+    return spec.name.rpartition(".")[2] in ("input_scale", "input_global_scale", "weight_shape")
 
 
 def encode(

@@ -6,7 +6,7 @@ under a limit of address space a checkpoint larger than it could not even be ope
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -60,16 +60,42 @@ class StreamReader(ShardReader):
         return self._open[path]
 
     def row(self, name: str, index: int) -> Tensor:
-        """One matrix of a stack `(E, N, K)`."""
-        if name in self._halves:
-            return self.tensor(name)[index]
-        return self._slice(name).row(index)
+        """One matrix of a stack `(E, N, K)`, of which nothing else is read."""
+        row = self._slice(name).row(index)
+        if name not in self._halves:
+            return row
+        _, half, dim = self._halves[name]
+        return row.chunk(2, dim if dim < 0 else dim - 1)[half]
 
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """The bytes of a tensor, some megabytes at a time."""
-        handle = self._handle(self.files[name])
-        assert isinstance(handle, PlainFile) and name not in self._halves
-        yield from handle.chunks(name)
+    def whole(self, names: Sequence[str]) -> str | None:
+        """The tensor that these are, one over the other: itself, or two halves; None if neither."""
+        if len(names) == 1:
+            return None if names[0] in self._halves else names[0]
+        halves = [self._halves.get(name) for name in names]
+        whole = halves[0] and halves[0].whole
+        order = [(half.whole, half.half) for half in halves if half]
+        return whole if order == [(whole, 0), (whole, 1)] else None
+
+    def chunks(self, names: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the tensor that `whole` finds, some megabytes at a time."""
+        whole, handle = self.whole(names), self._handle(self.files[names[0]])
+        assert isinstance(handle, PlainFile) and whole is not None
+        yield from handle.chunks(whole)
+
+
+class ExpertReader:
+    """A reader that shows of every stack one expert, and reads no more of it."""
+
+    def __init__(self, reader: StreamReader, expert: int) -> None:
+        self._reader, self._expert = reader, expert
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        shape = self._reader.shape(name)
+        return shape[1:] if prod(shape) > 1 else shape
+
+    def tensor(self, name: str) -> Tensor:
+        is_stack = prod(self._reader.shape(name)) > 1
+        return self._reader.row(name, self._expert) if is_stack else self._reader.tensor(name)
 
 
 class PlainFile:

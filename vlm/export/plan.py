@@ -11,8 +11,9 @@ from torch import Tensor
 from ...errors import ConfigError
 from ..checkpoint.names import listed
 from ..quantize.classes import QUANTIZABLE, class_of
+from ..quantize.fp8 import BLOCK
 from ..quantize.recipes import Recipe, WeightFormat, unit_of
-from .layouts import Layout, check_layout, planned, problem
+from .layouts import Layout, check_layout, planned, planned_stack, problem
 from .plain_files import NAMES, TensorSpec
 from .source import WeightSource
 
@@ -93,7 +94,8 @@ def make_plan(source: WeightSource, recipe: Recipe, layout: Layout) -> ExportPla
     wrong = [
         f"{entry.module} ({reason})"
         for entry in entries
-        if entry.form and (reason := problem(entry.form, entry.shape))
+        if entry.form
+        and (reason := problem(entry.form, entry.shape) or split_problem(entry.form, entry))
     ]
     if wrong:
         raise ConfigError(
@@ -115,6 +117,14 @@ def make_plan(source: WeightSource, recipe: Recipe, layout: Layout) -> ExportPla
             )
         )
     return ExportPlan(recipe=recipe, layout=layout, entries=tuple(entries))
+
+
+def split_problem(form: WeightFormat, entry: Entry) -> str | None:
+    """Why gate and up, one over the other, have no such form; None if they have."""
+    half = entry.shape[-2] // 2
+    if len(entry.parts) == 2 and form.granularity == "block" and half % BLOCK:
+        return f"a block of {BLOCK} rows has rows of both its gate and its up"
+    return None
 
 
 def joined_units(source: WeightSource) -> Mapping[str, list[str]]:
@@ -188,14 +198,12 @@ def _entry(
     name = parts[0][0]
     is_weight = name.endswith(".weight") or source.is_stack(name)
     form = recipe.format_of(name, source.text.hybrid_override_pattern) if is_weight else None
-    if form is not None and len(shape) != 2:
-        raise ConfigError(
-            f"{source.family.name} stores all experts of a layer as one tensor ({disk}), for which "
-            "there is no quantized layout; keep them with --set experts=keep."
-        )
     if form is not None:
         module = disk.removesuffix(".weight")
-        specs = planned(module, form, (shape[0], shape[1]), layout)
+        if len(shape) == 2:
+            specs = planned(module, form, (shape[0], shape[1]), layout)
+        else:
+            specs = planned_stack(module, form, (shape[0], shape[1], shape[2]), layout)
         return Entry(module=module, parts=parts, form=form, specs=tuple(specs), shape=shape)
     spec = TensorSpec(name=disk, dtype=source.dtype(name), shape=shape)
     return Entry(

@@ -20,7 +20,7 @@ from ..quantize.declared import DeclaredFormats
 from ..quantize.declared_files import read_declared
 from ..quantize.packed import PackedWeight
 from ..skeleton import skeleton
-from .plain_files import StreamReader
+from .plain_files import ExpertReader, StreamReader
 
 
 class WeightSource:
@@ -102,9 +102,10 @@ class WeightSource:
     def read(self, name: str, expert: int | None = None) -> Tensor:
         """A tensor of ours, or one expert of a stack, as floats; few bits widened to float32."""
         found = self._sources[name]
+        if expert is not None and None in found:
+            packed = self.read_packed(name, expert)
+            return self.reader.row(found[None], expert) if packed is None else packed.matrix()
         if expert is not None:
-            if None in found:
-                return self.reader.row(found[None], expert)
             return self._read_one(found[expert])
         if None in found:
             return self._read_one(found[None])
@@ -114,9 +115,20 @@ class WeightSource:
 
     def read_packed(self, name: str, expert: int | None = None) -> PackedWeight | None:
         """A weight as it is stored in few bits; None if it is one of floats."""
-        disk = self._sources[name].get(expert)
-        stored = None if disk is None else self.stored.get(disk)
-        return None if stored is None else stored.packed(stored.read(self.reader, "cpu"))
+        found = self._sources[name]
+        stored = self.stored.get(found.get(expert) or found.get(None) or "")
+        if stored is None:
+            return None
+        if expert is None or expert in found:
+            return stored.packed(stored.read(self.reader, "cpu"))
+        return stored.packed(stored.read(ExpertReader(self.reader, expert), "cpu"))
+
+    def module(self, disk: str) -> str:
+        """What the product is called that a weight belongs to: two halves are of one."""
+        stored = self.stored.get(disk)
+        half = self.reader.half(disk if stored is None else stored.codes)
+        whole = half.whole if half else disk
+        return whole.removesuffix("_packed").removesuffix(".weight")
 
     def stored_as(self, name: str) -> set[str]:
         """The formats of a weight on disk, one unless the experts of a stack differ."""

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from .declare import (
     modelopt_flat,
     modelopt_nested,
 )
-from .layouts import encode
+from .layouts import encode, is_of_stack
 from .plain_files import DTYPES, as_bytes, shards_of, write_planned_shards
 from .plan import Entry, ExportPlan, joined_units
 from .source import WeightSource
@@ -136,6 +137,8 @@ def _tensors(
     for done, entry in enumerate(plan.entries):
         if entry.form is None:
             yield entry.specs[0].name, _kept(source, entry, calibration)
+        elif len(entry.shape) == 3:
+            yield from _quantized_stack(source, plan, entry, calibration)
         else:
             parts = _quantized(source, plan, entry, joined, calibration)
             for spec, part in zip(entry.specs, parts, strict=True):
@@ -151,12 +154,11 @@ def _kept(source: WeightSource, entry: Entry, calibration: Calibration) -> Itera
     if entry.constant is not None:
         yield as_bytes(entry.constant)
         return
-    if len(entry.parts) == 1:
-        (name, expert), *_ = entry.parts
-        disk = source.disk_names(name).get(expert)
-        if disk is not None and source.reader.extent(disk) is not None:
-            yield from source.reader.chunks(disk)
-            return
+    disk = [source.disk_names(name).get(expert) for name, expert in entry.parts]
+    found = [name for name in disk if name is not None]
+    if len(found) == len(disk) and source.reader.whole(found) is not None:
+        yield from source.reader.chunks(found)
+        return
     parts = [source.read(*part) for part in entry.parts]
     whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
     yield as_bytes(whole.to(DTYPES[spec.dtype]))
@@ -182,6 +184,28 @@ def _quantized(
         return encode(weight, entry.form, plan.layout, largest=largest, largest_input=seen)
     except InputError as error:
         raise InputError(f"{entry.module} cannot be quantized: {error}") from error
+
+
+def _quantized_stack(
+    source: WeightSource, plan: ExportPlan, entry: Entry, calibration: Calibration
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Expert by expert: the codes are written at once, their scales wait until all codes are."""
+    rest: list[list[Tensor]] = [[] for _ in entry.specs[1:]]
+
+    def codes() -> Iterator[bytes]:
+        for expert in range(entry.shape[0]):
+            one = replace(entry, parts=tuple((name, expert) for name, _ in entry.parts))
+            first, *others = _quantized(source, plan, one, {}, calibration)
+            for parts, part in zip(rest, others, strict=True):
+                parts.append(part)
+            yield as_bytes(first)
+
+    yield entry.specs[0].name, codes()
+    for spec, parts in zip(entry.specs[1:], rest, strict=True):
+        if spec.name.endswith("weight_shape"):
+            yield spec.name, iter([as_bytes(torch.tensor(entry.shape))])
+        else:
+            yield spec.name, map(as_bytes, parts[:1] if is_of_stack(spec) else parts)
 
 
 def _kv_scale(which: tuple[str, int], calibration: Calibration) -> Tensor:
