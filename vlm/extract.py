@@ -13,6 +13,7 @@ from ..errors import ConfigError
 from .answer import Answer
 from .ask_options import AskOptions
 from .conversation import Medium
+from .limits import ModelLimits
 
 if TYPE_CHECKING:
     from .vlm import VLM
@@ -108,11 +109,13 @@ def extract(
         MediaError, PromptError: as `VLM.ask`.
     """
     return {
-        each.name: _judged(vlm, each, vlm.ask(each.asked, *media, **options)) for each in fields
+        each.name: judge(vlm.limits, each, vlm.ask(each.asked, *media, **options))
+        for each in fields
     }
 
 
-def _judged(vlm: "VLM", spec: FieldSpec, answer: Answer) -> Extracted:
+def judge(limits: ModelLimits, spec: FieldSpec, answer: Answer) -> Extracted:
+    """What an answer to the question of a field says of that field."""
     text = answer.text.strip()
     cited = answer.pages[0] if answer.pages else None
     page = None if cited is None else cited.number or cited.index + 1
@@ -120,7 +123,7 @@ def _judged(vlm: "VLM", spec: FieldSpec, answer: Answer) -> Extracted:
     return Extracted(
         value=value,
         text=text,
-        confidence=vlm.limits.calibrated(answer.confidence),
+        confidence=limits.calibrated(answer.confidence),
         page=page if value is not None else None,
         warnings=answer.warnings,
     )

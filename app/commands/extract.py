@@ -75,7 +75,7 @@ def extract(
             if sys.stderr.isatty():
                 print(f"\r{number} of {len(waiting)} documents", end="", file=sys.stderr)
     if lines != out:
-        _write_table(out, rows)
+        write_table(out, rows)
         lines.unlink()
     counts = {"documents": len(rows), "new": len(waiting) - failed, "failed": failed}
     if json:
@@ -84,7 +84,7 @@ def extract(
         print(f"{len(rows)} documents in {out}, {counts['new']} of them new; {failed} left out.")
 
 
-def as_row(path: Path, found: "dict[str, Extracted]") -> dict[str, Any]:
+def as_row(path: str | Path, found: "dict[str, Extracted]") -> dict[str, Any]:
     """One document as one line: of each field its value, confidence and page."""
     row: dict[str, Any] = {"file": str(path)}
     for name, each in found.items():
@@ -155,7 +155,8 @@ def _parquet() -> Any:
     return pyarrow.parquet
 
 
-def _write_table(out: Path, rows: list[dict[str, Any]]) -> None:
+def write_table(out: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as a .csv or .parquet file; a reader never gets half of one."""
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["file"]
     part = out.with_name(out.name + ".part")
     if out.suffix == ".parquet":

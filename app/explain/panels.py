@@ -20,14 +20,15 @@ class Panel:
     picture: Image.Image
 
 
-def page_panels(seen: SeenPage, most: float) -> list[Panel]:
+def page_panels(seen: SeenPage, most: float, *, box: tuple[int, int] = BOX) -> list[Panel]:
     """What is shown of one page.
 
     Args:
         most: the attention of the token that got most, of all pages; so pages compare.
+        box: the most a picture may take, in pixels.
     """
     page = seen.page.image
-    size = fit(page.size, BOX)
+    size = fit(page.size, box)
     shown = page.resize(size, Image.Resampling.LANCZOS)
     height, width = seen.info.resized_size
     as_seen = page.resize((width, height), Image.Resampling.BICUBIC)
