@@ -84,6 +84,8 @@ def explain(
     prepared = vlm.prepare(make_request([question_message(question or "?", media)], **options))
     if not question:
         return _explanation(vlm, prepared, _pruned(vlm.model, prepared.inputs), None)
+    if not can_look(vlm.model):
+        raise InputError("This model has no attention layer, so nothing tells where it looks.")
     watch = Watch(vlm, prepared)
     answer = AnswerStream(vlm.model, watch.prepared).read()
     return watch.explanation(question, answer)
@@ -109,13 +111,13 @@ class Watch:
     def __init__(self, vlm: VLM, prepared: Prepared) -> None:
         """Watch one prompt.
 
+        Of a model without attention layers nothing tells where it looks; what it saw is known.
+
         Raises:
-            InputError: the model sees no pages, or has no attention layer.
+            InputError: the model sees no pages.
         """
         if not isinstance(vlm.model, VisionLanguageModel):
             raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-        if not can_look(vlm.model):
-            raise InputError("This model has no attention layer, so nothing tells where it looks.")
         text = vlm.model.config.text
         self._heads = text.hybrid_override_pattern.count("*") * text.num_attention_heads
         self._vlm = vlm
@@ -129,10 +131,10 @@ class Watch:
         begin = time.perf_counter()
         self.inputs = run.inputs
         num_tokens = len(run.inputs.input_ids) + len(run.writer.choices)
-        if self._heads * len(run.writer.choices) * num_tokens <= MOST_WEIGHTS:
-            found = run.look(first)
-            if found is not None:
-                self._row_T = _chosen(found, self._vlm).cpu()
+        weights = self._heads * len(run.writer.choices) * num_tokens
+        found = run.look(first) if 0 < weights <= MOST_WEIGHTS else None
+        if found is not None:
+            self._row_T = _chosen(found, self._vlm).cpu()
         self.seconds = time.perf_counter() - begin
         return () if self._cite is None else self._cite(run, first)
 

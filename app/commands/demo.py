@@ -37,14 +37,7 @@ def demo(
 
     Example: latentvlm demo, then open the address that it prints
     """
-    try:
-        from ..demo.run import run_demo
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"The demo needs {error.name}; install it with: pip install 'latentvlm[demo]'"
-        ) from error
     from ..demo.config import DemoConfig
-    from ..demo.models import Models
 
     name, colon, password = (login or "").partition(":")
     if login is not None and not colon:
@@ -56,6 +49,14 @@ def demo(
         max_file_bytes=max_file_mb * 2**20,
         max_batch=max_batch,
     )
+    try:
+        from ..demo.run import run_demo
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"The demo needs {error.name}; install it with: pip install 'latentvlm[demo]'"
+        ) from error
+    from ..demo.models import Models
+
     offered = list(dict.fromkeys([model.model, *(also or ()), None]))
     loaders = {label(each): dataclasses.replace(model, model=each).load for each in offered}
     run_demo(Models(loaders, max_batch=max_batch, max_waiting=config.max_waiting), config)

@@ -65,6 +65,7 @@ class AskTab:
             feedback_options=None,
             latex_delimiters=[],
             allow_tags=False,
+            allow_file_downloads=False,
             elem_id="chat",
         )
         self.box = gr.MultimodalTextbox(
@@ -76,12 +77,12 @@ class AskTab:
             elem_id="ask-box",
         )
         with gr.Row():
-            self.fresh = gr.Button("New conversation", size="sm", min_width=120)
+            self.fresh = gr.Button("New conversation", size="sm", min_width=96)
             self.as_markdown = gr.DownloadButton(
-                "Save as Markdown", size="sm", min_width=120, interactive=False
+                "Save as Markdown", size="sm", min_width=96, interactive=False
             )
             self.as_json = gr.DownloadButton(
-                "Save as JSON", size="sm", min_width=120, interactive=False
+                "Save as JSON", size="sm", min_width=96, interactive=False
             )
         self.figures = gr.HTML(figures_html(None), elem_id="figures")
         with gr.Accordion("Settings", open=False):
@@ -139,7 +140,8 @@ class AskTab:
         self.box.submit(self._submit, [self.box, self.turns, *switches], outputs, **shown)
         self.chat.example_select(self._pick, [self.turns, *switches], outputs, **shown)
         self.box.stop(self._stop, None, None, queue=False, **private)
-        self.fresh.click(self._renew, None, outputs, queue=False, **shown)
+        for anew in (self.fresh.click, self.chat.clear):
+            anew(self._renew, None, outputs, queue=False, **shown)
         self.panel.wire()
         self.chat.option_select(
             self._jump, [self.panel.views, self.panel.way], self.panel.outputs[1:], **shown
@@ -152,7 +154,7 @@ class AskTab:
         )
 
     async def _submit(
-        self, asked: dict[str, Any], turns: list[Turn], *switches: Any, request: gr.Request
+        self, request: gr.Request, asked: dict[str, Any], turns: list[Turn], *switches: Any
     ) -> AsyncGenerator[Any, None]:
         question: str = asked.get("text") or ""
         files: list[str] = asked.get("files") or []
@@ -161,7 +163,7 @@ class AskTab:
                 yield update
 
     async def _pick(
-        self, turns: list[Turn], *switches: Any, chosen: gr.SelectData, request: gr.Request
+        self, request: gr.Request, chosen: gr.SelectData, turns: list[Turn], *switches: Any
     ) -> AsyncGenerator[Any, None]:
         example = self._examples[chosen.index]
         answered = self._answer(example.question, list(example.files), turns, switches, request)

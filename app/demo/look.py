@@ -16,7 +16,7 @@ STYLE = """
 .figures dt { font-size: .75rem; color: var(--body-text-color-subdued); }
 .figures dd { margin: 0; font-size: .75rem; color: var(--body-text-color-subdued); }
 .figures b { display: block; font-size: 1.15rem; color: var(--body-text-color); }
-.timeline { display: flex; align-items: flex-end; gap: 2px; height: 84px; padding: 4px;
+.timeline { display: flex; gap: 3px; height: 84px; padding: 5px; box-sizing: border-box;
   overflow-x: auto; border-radius: .5rem; background: var(--background-fill-secondary);
   border: 1px solid var(--border-color-primary); }
 .timeline .bar { flex: 1 1 0; min-width: 7px; max-width: 56px; height: 100%; padding: 0; border: 0;
@@ -28,7 +28,9 @@ STYLE = """
 .timeline .cited .kept { background: #dc4326; }
 .timeline .shown { box-shadow: 0 0 0 2px var(--body-text-color); }
 #view-title h3 { margin: .3rem 0 0; font-size: 1rem; }
-#view-picture img { object-fit: contain; }
+#view-picture img { object-fit: contain; max-height: max(62vh, 420px); }
+#figures, #timeline { padding: 0; }
+#chat .placeholder-content, #chat .placeholder { padding: 0 1rem; text-align: center; }
 @media (max-width: 640px) {
   .gradio-container { padding: .5rem !important; }
   .figures > div { flex-basis: 6.5rem; }

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from ...vlm.api import PRETRAINED, VLM
 from ...vlm.engine import Engine
 from ...vlm.language_model import LanguageModel
-from ...vlm.model import VisionLanguageModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +38,6 @@ class OpenModel:
     def is_packaged(self) -> bool:
         """Whether it is the model in the package, which knows nothing but what it is shown."""
         return self.vlm.source is not None and self.vlm.source.folder == PRETRAINED
-
-    @property
-    def can_look(self) -> bool:
-        """Whether it can be told where its answers look."""
-        model = self.vlm.model
-        return isinstance(model, VisionLanguageModel) and "*" in (
-            model.config.text.hybrid_override_pattern
-        )
 
     def describe(self) -> str:
         """What it can do and was trained for, in a line."""

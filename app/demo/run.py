@@ -40,16 +40,17 @@ def build(models: Models, folder: Path, *, max_waiting: int = 64, max_batch: int
     with gr.Blocks(
         title="LatentVLM", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
     ) as page:
-        with gr.Row(equal_height=True):
-            gr.Markdown(_TITLE, elem_id="title")
-            name = gr.Dropdown(
-                models.names,
-                value=models.names[0],
-                label="Model",
-                interactive=len(models.names) > 1,
-                min_width=220,
-                elem_id="model",
-            )
+        with gr.Row():
+            with gr.Column(scale=3, min_width=300):
+                gr.Markdown(_TITLE, elem_id="title")
+            with gr.Column(scale=2, min_width=300):
+                name = gr.Dropdown(
+                    models.names,
+                    value=models.names[0],
+                    label="Model",
+                    interactive=len(models.names) > 1,
+                    elem_id="model",
+                )
         line = gr.Markdown(first.describe(), elem_id="model-line")
         with gr.Tab("Ask"):
             AskTab(models, running, name, first, folder=folder / "saved", examples=examples)

@@ -18,7 +18,6 @@ class Settings:
         thinking: a key of `THINKING`.
         thinking_budget: tokens after which a thought is closed.
         max_tokens: of thought and answer together.
-        look: also find out where the answer looked.
     """
 
     evs_rate: float = 0.0
@@ -26,7 +25,6 @@ class Settings:
     thinking: str = "as the model does"
     thinking_budget: int = 0
     max_tokens: int = 256
-    look: bool = True
 
     def options(self, model: OpenModel) -> dict[str, object]:
         """Keyword arguments of `VLM.ask`; what the model has no use for is left out."""

@@ -5,8 +5,9 @@ from typing import Any
 import gradio as gr
 
 from ...vlm.explaining import Explanation
+from .seen import best_view, views_of
 from .timeline import ON_CLICK, timeline_html
-from .views import LOOKED, TOKENS, WAYS, View, best_view, views_of
+from .views import LOOKED, TOKENS, WAYS, View
 
 _NOTHING = "Pages and frames as the model got them stand here after an answer."
 
@@ -35,7 +36,6 @@ class ViewPanel:
             buttons=["fullscreen", "download"],
             format="png",
             visible=False,
-            height="min(62vh, 620px)",
             elem_id="view-picture",
         )
         self.outputs = [
