@@ -19,7 +19,18 @@ is one, the way out.
 
 
 class LatentVLMError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose.
+
+    Example:
+        ```python
+        import latentvlm
+
+        try:
+            latentvlm.load().ask("What is the total?", "missing.png")
+        except latentvlm.LatentVLMError as error:
+            print(error)  # one sentence that names the file
+        ```
+    """
 
 
 class InputError(LatentVLMError, ValueError):

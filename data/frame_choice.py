@@ -25,6 +25,15 @@ _EPSILON_S = 1e-4
 class FrameChoice:
     """How frames are chosen; None is what the model's own processor says.
 
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load("my-model")
+        choice = latentvlm.FrameChoice(way="scene", max_frames=4)
+        print(vlm.ask("What happens?", "clip.mp4", frames=choice).frames[0].timestamps)
+        ```
+
     Attributes:
         way: "uniform", "steps" or "scene".
         fps: frames a second.

@@ -25,6 +25,15 @@ FIRST = 255.0  # the dissimilarity of the first tubelet's tokens, beyond any oth
 class EVSConfig:
     """Which of a video's visual tokens are dropped; with no value given, none.
 
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load("my-model")
+        config = latentvlm.EVSConfig(rate=0.75, floor=0.05)
+        print(vlm.ask("What happens?", "clip.mp4", evs=config).usage)
+        ```
+
     Attributes:
         rate: the share dropped of each video, in [0, 1); the published rule. The first tubelet
             stays whole whatever the rate.

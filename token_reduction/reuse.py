@@ -32,6 +32,15 @@ from ..errors import ConfigError
 class ReuseConfig:
     """When features of patches are used again.
 
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load("my-model")
+        answer = vlm.ask("What happens?", "clip.mp4", reuse=latentvlm.ReuseConfig(threshold=4))
+        print(answer.usage.videos[0].patches_encoded, "of", answer.usage.videos[0].patches)
+        ```
+
     Attributes:
         threshold: the most by which any value of a patch may differ, in levels of 0 to 255,
             from those its features were computed from. At 0 nothing may.

@@ -16,6 +16,15 @@ ReasoningFinish = Literal["stop", "budget", "turn", "length", "context", "cancel
 class VideoUsage:
     """What one video took.
 
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load("my-model")
+        usage = vlm.ask("What happens?", "clip.mp4", evs_rate=0.75).usage.videos[0]
+        print(usage.visual_tokens_before, "->", usage.visual_tokens, usage.kept_per_tubelet)
+        ```
+
     Attributes:
         visual_tokens_before: without EVS.
         visual_tokens: in the prompt.
@@ -36,6 +45,14 @@ class VideoUsage:
 @dataclass(frozen=True, kw_only=True)
 class Usage:
     """What an answer took, in tokens.
+
+    Example:
+        ```python
+        import latentvlm
+
+        usage = latentvlm.load().ask("What is the total?", "invoice.png").usage
+        print(usage.text_tokens, "of text,", usage.visual_tokens, "of pictures")
+        ```
 
     Attributes:
         prompt_tokens: all tokens read; `text_tokens` and `visual_tokens` add up to it.
@@ -67,6 +84,14 @@ class Usage:
 class Timing:
     """Where the time went, in seconds.
 
+    Example:
+        ```python
+        import latentvlm
+
+        timing = latentvlm.load().ask("What is the total?", "invoice.png").timing
+        print(f"first token after {timing.time_to_first_token_s:.2f} s")
+        ```
+
     Attributes:
         media_s: opening pages, preparing pixels and ids.
         waiting_s: for a place among the answers that an engine writes at once.
@@ -96,6 +121,16 @@ class Timing:
 class CitedPage:
     """A page that an answer was read from.
 
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load()
+        answer = vlm.ask("What is the total?", "invoice.png", "invoice.pdf", token_budget=512)
+        for page in answer.pages:
+            print(page.source, page.number, page.confidence)
+        ```
+
     Attributes:
         index: its place among the pages of the prompt, from 0.
         source: the file, or "bytes", "array" and the like.
@@ -112,6 +147,16 @@ class CitedPage:
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """An answer, how sure the model is of it, and what it took.
+
+    Example:
+        ```python
+        import latentvlm
+
+        answer = latentvlm.load().ask("What is the total?", "invoice.png")
+        print(answer.text, answer.confidence, answer.finish_reason)
+        for sentence in answer.warnings:
+            print(sentence)
+        ```
 
     Attributes:
         text: the answer; without its end token, and without a stop text and what follows.
@@ -167,6 +212,16 @@ class Answer:
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """Log-probabilities (natural, temperature 1) of a given answer to a prompt.
+
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load()
+        names = ["Ford", "Smith & Sons"]
+        scores = [vlm.score("Who is it from?", name, "invoice.png") for name in names]
+        print(max(scores, key=lambda score: score.total + score.end_logprob).confidence)
+        ```
 
     Attributes:
         total: the sum of `logprobs`.

@@ -22,6 +22,14 @@ _TAIL = 16
 class AnswerPiece:
     """Some of what a model writes, in whole characters.
 
+    Example:
+        ```python
+        import latentvlm
+
+        for piece in latentvlm.load().stream("What is the total?", "invoice.png").parts():
+            print(piece.kind, piece.text)
+        ```
+
     Attributes:
         kind: "reasoning" for its thought, "text" for its answer.
         text: never empty.

@@ -42,6 +42,14 @@ def load(
 ) -> VLM:
     """Open a checkpoint: a folder, or a repository on the Hugging Face hub.
 
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load("my-model", dtype="float32")
+        print(vlm, vlm.source)
+        ```
+
     Args:
         folder: a checkpoint of one of the families in `vlm/checkpoint/families.py`; None is the
             model in the package. A folder without tokenizer opens too, and says so once a call

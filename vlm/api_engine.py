@@ -30,7 +30,15 @@ class EngineVerbs:
 
     @property
     def engine(self) -> Engine:
-        """The engine of this model, made when it is first asked for, with the default settings."""
+        """The engine of this model, made when it is first asked for, with the default settings.
+
+        Example:
+            ```python
+            import latentvlm
+
+            print(latentvlm.load().engine.ask("What is the total?", "invoice.png").text)
+            ```
+        """
         with _making:
             if self._engine is None:
                 self._engine = Engine(self)
@@ -38,6 +46,14 @@ class EngineVerbs:
 
     def new_engine(self, **settings: Any) -> Engine:
         """An engine with settings of its own; see `EngineConfig`.
+
+        Example:
+            ```python
+            import latentvlm
+
+            with latentvlm.load().new_engine(max_batch=2) as engine:
+                print(engine.ask("What is the total?", "invoice.png").text)
+            ```
 
         Raises:
             ConfigError: there is no such setting or value.
@@ -73,6 +89,18 @@ class EngineVerbs:
         **options: Unpack[AskOptions],
     ) -> Any:
         """Answers to many questions, written together, in the order of the questions.
+
+        Example:
+            ```python
+            import latentvlm
+
+            questions = [
+                {"question": "What is the total?", "media": "invoice.png"},
+                {"question": "Who is it from?", "media": "invoice.pdf", "pages": "1"},
+            ]
+            for answer in latentvlm.load().ask_batch(questions):
+                print(answer.text, answer.confidence)
+            ```
 
         Args:
             questions: each a text, or a mapping: `{"question": ..., "media": one or a list}` or
@@ -112,13 +140,44 @@ class EngineVerbs:
         """As `stream`, for an event loop: `async for piece in await vlm.stream_async(...)`.
 
         Media are opened in another thread. A task that is cancelled frees its place at once.
+
+        Example:
+            ```python
+            import asyncio
+
+            import latentvlm
+
+            async def main() -> None:
+                stream = await latentvlm.load().stream_async("What is the total?", "invoice.png")
+                async for piece in stream:
+                    print(piece, end="")
+                print(stream.answer.usage)
+
+            asyncio.run(main())
+            ```
         """
         return await asyncio.to_thread(self.engine.stream, question, *media, **options)
 
     async def ask_async(
         self, question: str, *media: Medium, **options: Unpack[AskOptions]
     ) -> Answer:
-        """As `ask`, for an event loop; questions asked together are answered together."""
+        """As `ask`, for an event loop; questions asked together are answered together.
+
+        Example:
+            ```python
+            import asyncio
+
+            import latentvlm
+
+            async def main() -> None:
+                vlm = latentvlm.load()
+                asked = ["What is the total?", "Who is it from?"]
+                answers = await asyncio.gather(*(vlm.ask_async(q, "invoice.png") for q in asked))
+                print([answer.text for answer in answers])
+
+            asyncio.run(main())
+            ```
+        """
         return await (await self.stream_async(question, *media, **options)).read_async()
 
 

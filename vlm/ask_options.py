@@ -15,6 +15,14 @@ from .sampling import GenerationConfig
 class AskOptions(TypedDict, total=False):
     """How a question is asked; each is given by keyword, and all may be left out.
 
+    Example:
+        ```python
+        import latentvlm
+
+        options: latentvlm.AskOptions = {"dpi": 72, "token_budget": 256}
+        print(latentvlm.load().ask("What is the total?", "invoice.pdf", **options).usage)
+        ```
+
     Attributes:
         pages: which pages of each document, such as "1-3,7" or [1, 2]; None is all.
         dpi: at which PDF pages are drawn; None is 96.

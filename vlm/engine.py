@@ -36,6 +36,16 @@ class Engine(EngineLoop, Verbs[EngineStream]):
 
     A request is opened and checked in the thread that asks, so bad input is raised there; what
     goes wrong later is raised where its stream is read, and harms no other request.
+
+    Example:
+        ```python
+        import latentvlm
+
+        with latentvlm.load().new_engine(max_batch=4) as engine:
+            questions = ["What is the total?", "Who is it from?"]
+            streams = [engine.stream(question, "invoice.png") for question in questions]
+            print([stream.read().text for stream in streams], engine.state())
+        ```
     """
 
     def __init__(self, vlm: Asked, config: EngineConfig | None = None) -> None:

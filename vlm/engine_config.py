@@ -9,6 +9,15 @@ from ..errors import ConfigError
 class EngineConfig:
     """How much is done at once.
 
+    Example:
+        ```python
+        import latentvlm
+
+        config = latentvlm.EngineConfig(max_batch=4, max_waiting=8)
+        with latentvlm.Engine(latentvlm.load(), config) as engine:
+            print(engine.ask("What is the total?", "invoice.png").text)
+        ```
+
     Attributes:
         max_batch: answers that are written together.
         max_waiting: requests that wait for a place; beyond it `BusyError` is raised.

@@ -62,6 +62,16 @@ class EngineStream(AnswerPieces, AsyncIterator[str]):
 
     The engine writes on whether or not they are read; a stream that nobody holds any more, or
     whose task is cancelled, is cancelled. It has one reader, in one thread or one event loop.
+
+    Example:
+        ```python
+        import latentvlm
+
+        stream = latentvlm.load().engine.stream("What is the total?", "invoice.png")
+        for piece in stream:
+            print(piece, end="", flush=True)
+        print(stream.answer.confidence)
+        ```
     """
 
     def __init__(self, channel: Channel) -> None:

@@ -29,6 +29,14 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 class FieldSpec:
     """What to look for.
 
+    Example:
+        ```python
+        import latentvlm
+
+        fields = [latentvlm.FieldSpec(name="total", type="number", question="What is the total?")]
+        print(latentvlm.load().extract(fields, "invoice.png"))
+        ```
+
     Attributes:
         name: of the column.
         type: what a value must be; a date is given as YYYY-MM-DD.
@@ -57,6 +65,14 @@ class FieldSpec:
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
     """One field of one document.
+
+    Example:
+        ```python
+        import latentvlm
+
+        total = latentvlm.load().extract("total:number", "invoice.png")["total"]
+        print(total.value, total.text, total.confidence, total.page)
+        ```
 
     Attributes:
         value: None where the document has no such field, or the answer is of another type.

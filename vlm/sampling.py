@@ -17,6 +17,14 @@ from ..errors import BackendError, ConfigError
 class GenerationConfig:
     """How an answer is written and when it ends.
 
+    Example:
+        ```python
+        import latentvlm
+
+        config = latentvlm.GenerationConfig(max_tokens=32, temperature=0.7, seed=1)
+        print(latentvlm.load().ask("What is the total?", "invoice.png", generation=config).text)
+        ```
+
     Attributes:
         max_tokens: longest answer in tokens, its thought and its end token included.
         temperature: 0 always takes the likeliest token; otherwise logits are divided by it.

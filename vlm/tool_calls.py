@@ -38,6 +38,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
 class ToolCall:
     """A tool the model asks to be called.
 
+    Example:
+        ```python
+        import latentvlm
+
+        call = latentvlm.ToolCall(name="weather", arguments={"place": "Rome"})
+        print(call.as_message())  # `answer.tool_calls` holds such calls
+        ```
+
     Attributes:
         name: of the tool.
         arguments: by name.

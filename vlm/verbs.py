@@ -94,5 +94,15 @@ class Verbs(Generic[S]):
         return self.stream_chat(messages, **options).read()
 
     def stream_chat(self, messages: Sequence[Message], **options: Unpack[AskOptions]) -> S:
-        """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
+        """As `chat`, but pieces of text as they are written; at the end, `.answer` is there.
+
+        Example:
+            ```python
+            import latentvlm
+
+            vlm = latentvlm.load()
+            for piece in vlm.stream_chat([{"role": "user", "content": "Who are you?"}]):
+                print(piece, end="", flush=True)
+            ```
+        """
         raise NotImplementedError

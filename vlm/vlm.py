@@ -36,6 +36,14 @@ from .verbs import Verbs
 class VLM(EngineVerbs, Verbs[AnswerStream]):
     """A model that answers questions about pages. Several threads may ask at once.
 
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load()
+        print(vlm, vlm.context_length, vlm.limits)
+        ```
+
     Attributes:
         model: the module itself.
         limits: what it was trained for, as far as its folder says.
@@ -89,11 +97,22 @@ class VLM(EngineVerbs, Verbs[AnswerStream]):
     def stream_chat(
         self, messages: Sequence[Message], **options: Unpack[AskOptions]
     ) -> AnswerStream:
-        """As `chat`, but pieces of text as they are written; at the end, `.answer` is there."""
         return AnswerStream(self.model, self.prepare(make_request(messages, **options)))
 
     def prepare(self, request: Request) -> Prepared:
         """A request with its media open; what `Engine.submit` takes.
+
+        Example:
+            ```python
+            import latentvlm
+            from latentvlm.vlm.asking import make_request
+
+            vlm = latentvlm.load()
+            page = {"type": "image", "image": "invoice.png"}
+            text = {"type": "text", "text": "What is the total?"}
+            prepared = vlm.prepare(make_request([{"role": "user", "content": [page, text]}]))
+            print(prepared.inputs.num_tokens)  # known before the model runs
+            ```
 
         Raises:
             PromptError, MediaError, ConfigError, CheckpointError: as `ask`.
@@ -111,6 +130,15 @@ class VLM(EngineVerbs, Verbs[AnswerStream]):
         self, fields: Fields, *media: Medium, **options: Unpack[AskOptions]
     ) -> dict[str, Extracted]:
         """The values of fields in a document, each by a question of its own.
+
+        Example:
+            ```python
+            import latentvlm
+
+            found = latentvlm.load().extract("number,date:date,total:number", "invoice.png")
+            for name, field in found.items():
+                print(name, field.value, field.confidence)
+            ```
 
         Args:
             fields: "number,date:date,total:number", a list of names or `FieldSpec`, or the JSON
@@ -137,6 +165,17 @@ class VLM(EngineVerbs, Verbs[AnswerStream]):
         video_grid_thw: Tensor | None = None,
     ) -> Tensor:
         """Float32 logits `(tokens, vocab)`; of text and images with transformers' names and shapes.
+
+        Example:
+            ```python
+            import torch
+
+            import latentvlm
+
+            vlm = latentvlm.load()
+            ids = torch.tensor(vlm.processor.encode("What is the total?"))
+            print(vlm.logits(input_ids=ids).shape)
+            ```
 
         Args:
             input_ids: `(tokens,)` or `(1, tokens)`.
@@ -174,6 +213,14 @@ class VLM(EngineVerbs, Verbs[AnswerStream]):
         frames: FrameChoice | int | str | None = None,
     ) -> Score:
         """The log-probability of an answer you give, token by token; else as `ask`.
+
+        Example:
+            ```python
+            import latentvlm
+
+            score = latentvlm.load().score("What is the total?", "1,234.50", "invoice.png")
+            print(score.total, score.end_logprob, score.confidence)
+            ```
 
         Raises:
             PromptError, MediaError, CheckpointError: as in `ask`.

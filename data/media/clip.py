@@ -12,6 +12,14 @@ from ...errors import ConfigError, MediaError
 class VideoReport:
     """Which frames of a video were looked at, and how they were got.
 
+    Example:
+        ```python
+        import latentvlm
+
+        answer = latentvlm.load("my-model").ask("What happens?", "clip.mp4", frames=4)
+        print(answer.frames[0].timestamps, answer.frames[0].backend)
+        ```
+
     Attributes:
         source: where it came from, readable.
         indices: of the chosen frames, counted from 0.
