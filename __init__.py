@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data.frame_choice import FrameChoice
-    from .data.media.clip import VideoReport
+    from .data.media.clip import VideoLimits, VideoReport
     from .errors import (
         BackendError,
         BusyError,
@@ -77,6 +77,7 @@ _HOME = {
     "ToolCall": ".vlm.tool_calls",
     "Usage": ".vlm.answer",
     "VLM": ".vlm.vlm",
+    "VideoLimits": ".data.media.clip",
     "VideoReport": ".data.media.clip",
     "VideoUsage": ".vlm.answer",
     "load": ".vlm.api",
@@ -113,6 +114,7 @@ __all__ = [
     "ToolCall",
     "Usage",
     "VLM",
+    "VideoLimits",
     "VideoReport",
     "VideoUsage",
     "__version__",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from ..data.frame_choice import FrameChoice
+from ..data.media.clip import VideoLimits
 from ..data.media.page_range import PageChoice
 from ..token_reduction.evs import EVSConfig
 from ..token_reduction.reuse import ReuseConfig
@@ -41,6 +42,8 @@ class AskOptions(TypedDict, total=False):
         evs_rate: the share that is dropped, short for `EVSConfig(rate=...)`.
         frames: which frames of videos are seen: a `FrameChoice`, how many, or "uniform", "steps"
             or "scene"; None is what the model's processor says.
+        video_limits: what reading one video may cost, in bytes, seconds, pixels, frames, memory and
+            time; None is `VideoLimits()`.
         token_budget: the most visual tokens of all pages and videos together; pages share it
             fairly, and none is dropped. Pages that would not fit the context are made smaller
             unasked. `Answer.usage` and a warning say what was reduced.
@@ -61,6 +64,7 @@ class AskOptions(TypedDict, total=False):
     evs: EVSConfig | None
     evs_rate: float | None
     frames: FrameChoice | int | str | None
+    video_limits: VideoLimits | None
     token_budget: int | None
     reuse: ReuseConfig | None
     is_cancelled: Callable[[], bool]

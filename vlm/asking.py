@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from ..data.chat import Message
 from ..data.chat_style import ChatStyle
 from ..data.frame_choice import FrameChoice
+from ..data.media.clip import DEFAULT_VIDEO_LIMITS, VideoLimits
 from ..data.media.page_range import PageChoice
 from ..data.processor import ModelInputs, Processor
 from ..data.video import read_evs
@@ -54,6 +55,7 @@ class Request:
     is_cancelled: Callable[[], bool] = never
     evs: EVSConfig | None = None
     frames: FrameChoice = FrameChoice()
+    video_limits: VideoLimits | None = None
     token_budget: int | None = None
     reuse: ReuseConfig | None = None
     begin: float = field(default_factory=time.perf_counter)
@@ -90,16 +92,24 @@ def open_pages(
     dpi: float | None,
     frames: FrameChoice,
     text_layer: bool = False,
+    video_limits: VideoLimits | None = None,
 ) -> OpenedConversation:
     """The messages with their pages and frames, for a model that can see them.
 
     Raises:
         PromptError, MediaError: as `open_conversation`.
         InputError: a picture or a video comes to a model of text.
+        ConfigError: `video_limits` are none.
     """
     if isinstance(model, LanguageModel) and any(map(_shows, messages)):
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-    videos = VideoOpener(processor=processor, choice=frames)
+    if video_limits is not None and not isinstance(video_limits, VideoLimits):
+        raise ConfigError(
+            f"video_limits is a {type(video_limits).__name__}; give latentvlm.VideoLimits(...)."
+        )
+    videos = VideoOpener(
+        processor=processor, choice=frames, limits=video_limits or DEFAULT_VIDEO_LIMITS
+    )
     return open_conversation(messages, videos=videos, pages=pages, dpi=dpi, text_layer=text_layer)
 
 
@@ -139,6 +149,7 @@ def prepare_answer(
         dpi=request.dpi,
         frames=request.frames,
         text_layer=request.text_layer,
+        video_limits=request.video_limits,
     )
     evs = request.evs or own_evs(model)
     inputs = processor(

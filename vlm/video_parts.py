@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..data.frame_choice import FrameChoice
-from ..data.media.clip import Clip, VideoReport
+from ..data.media.clip import DEFAULT_VIDEO_LIMITS, Clip, VideoLimits, VideoReport
 from ..data.media.frame_source import FrameNeeds, clip_of
 from ..data.media.open import open_media
 from ..data.media.picture_list import PictureList
-from ..data.media.video import DEFAULT_VIDEO_LIMITS, moves, read_video
+from ..data.media.video import moves, read_video
 from ..data.processor import Processor
 from ..data.video import video_of_part
 from ..errors import PromptError
@@ -26,10 +26,12 @@ class VideoOpener:
     Attributes:
         processor: of the model; it says which frames are chosen unasked, and how large they are.
         choice: what the request says of frames.
+        limits: what reading one video may cost.
     """
 
     processor: Processor
     choice: FrameChoice
+    limits: VideoLimits = DEFAULT_VIDEO_LIMITS
 
     def is_video(self, medium: Any) -> bool:
         """Whether something among pictures and documents is to be seen as a video.
@@ -76,6 +78,7 @@ class VideoOpener:
                 needs=self._needs(own.over(self.processor.video_transform.config.frames)),
                 fps=part.get("fps"),
                 timestamps=part.get("timestamps"),
+                limits=self.limits,
             )
             evs = {key: part[key] for key in ("evs", "evs_rate") if key in part}
         ready = {"type": "video", "frames": clip.frames, "timestamps": clip.timestamps, **evs}
@@ -89,7 +92,7 @@ class VideoOpener:
         source = PictureList(video.frames, video.timestamps, name="the video of " + where.lower())
         source.backend = "frames"
         needs = self._needs(choice, scales=False)
-        return clip_of(source, needs, DEFAULT_VIDEO_LIMITS), {"evs": video.evs}
+        return clip_of(source, needs, self.limits), {"evs": video.evs}
 
     def _needs(self, choice: FrameChoice, *, scales: bool = True) -> FrameNeeds:
         rule = self.processor.video_transform.tubelets

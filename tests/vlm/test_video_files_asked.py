@@ -188,3 +188,15 @@ def test_warnings_and_what_is_refused(vlm: VLM, clip: Path, tmp_path: Path):
     text = VLM(vlm.model.language_model, processor=vlm.processor)  # type: ignore[union-attr]
     with pytest.raises(InputError, match="reads text only"):
         text.ask("What is it?", clip)
+
+
+def test_limits_of_a_request_hold_for_its_files_and_frames(vlm: VLM, clip: Path, gif: bytes):
+    few = latentvlm.VideoLimits(max_frames=3)
+    given = {"type": "video", "frames": [numbered(1)] * 4, "fps": 2}
+    for medium in (clip, clip.read_bytes(), gif, given):
+        with pytest.raises(MediaError, match=r"4 frames of .* are more than the 3"):
+            vlm.ask("What is it?", medium, generation=FOUR, frames=4, video_limits=few)
+        seen = vlm.ask("What is it?", medium, generation=FOUR, frames=3, video_limits=few).frames[0]
+        assert len(seen.indices) == 3
+    with pytest.raises(ConfigError, match=r"video_limits is a dict; give latentvlm.VideoLimits"):
+        vlm.ask("What is it?", clip, video_limits={"max_frames": 3})  # type: ignore[arg-type]
