@@ -13,6 +13,7 @@ from .commands.bench import bench
 from .commands.chat import chat
 from .commands.data import app as data_commands
 from .commands.demo import demo
+from .commands.distill import distill
 from .commands.doctor import doctor
 from .commands.eval import app as eval_commands
 from .commands.explain import explain
@@ -53,7 +54,8 @@ def root(
 
 
 for command in (
-    ask, bench, chat, demo, doctor, explain, extract, export, inspect, plan, serve, train, verify
+    ask, bench, chat, demo, distill, doctor, explain, extract, export, inspect, plan, serve, train,
+    verify,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(data_commands, name="data")

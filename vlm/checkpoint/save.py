@@ -82,11 +82,17 @@ def save_model(
     else:
         write_json(folder / QUANT_CONFIG_FILE, declared.apart)
     if files_from is not None and Path(files_from).resolve() != folder.resolve():
-        for name in COMPANION_FILES:
-            if (Path(files_from) / name).is_file():
-                shutil.copyfile(Path(files_from) / name, folder / name)
+        copy_companions(Path(files_from), folder)
     if not (folder / "generation_config.json").is_file():
         write_json(folder / "generation_config.json", _generation_config(text))
+
+
+def copy_companions(source: Path, folder: Path) -> None:
+    """Copy what a checkpoint holds besides weights and `config.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in COMPANION_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
 
 
 def _disk_tensors(

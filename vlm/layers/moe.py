@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..config import LanguageConfig
 from ..ops.decode_weights import MoeWeights
-from ..ops.experts import apply_experts
+from ..ops.experts import OnHidden, apply_experts
 from ..ops.linear import Linear
 from ..ops.routing import Routing, route
 from .mlp import MLP
@@ -49,7 +49,7 @@ class Router(nn.Module):
 class Experts(nn.Module):
     """All routed experts stacked: up and, if they are gated, gate `(E, I, L)`, down `(E, L, I)`.
 
-    Any of them may be packed.
+    Any of them may be packed. `on_hidden`, if set, changes what the down projections read.
     """
 
     def __init__(self, config: LanguageConfig) -> None:
@@ -60,9 +60,11 @@ class Experts(nn.Module):
         self.gate_proj = nn.Parameter(torch.empty(num, inner, width)) if gated else None
         self.up_proj = nn.Parameter(torch.empty(num, inner, width))
         self.down_proj = nn.Parameter(torch.empty(num, width, inner))
+        self.on_hidden: OnHidden | None = None
 
     def forward(self, z_TL: Tensor, ids_TK: Tensor, weights_TK: Tensor) -> Tensor:
-        return apply_experts(z_TL, self.up_proj, self.down_proj, ids_TK, weights_TK, self.gate_proj)
+        ups, downs, gates = self.up_proj, self.down_proj, self.gate_proj
+        return apply_experts(z_TL, ups, downs, ids_TK, weights_TK, gates, self.on_hidden)
 
 
 class MoEMixer(nn.Module):

@@ -7,7 +7,7 @@ or, with a gate, `silu(gate_e z_t) * up_e z_t` in place of the squared ReLU.
 Letters: T tokens, K experts per token, E experts, I expert width, L width in and out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ..quantize.packed import ExpertMatrices, PackedWeight
 from .linear import linear
+
+OnHidden = Callable[[Tensor], Tensor]
 
 
 def experts_reference(
@@ -42,6 +44,7 @@ def apply_experts(
     expert_ids_TK: Tensor,
     weights_TK: Tensor,
     gate_EIL: Tensor | PackedWeight | None = None,
+    on_hidden: OnHidden | None = None,
 ) -> Tensor:
     """Sort token-expert pairs by expert, one product per expert that is hit, sum back.
 
@@ -50,6 +53,7 @@ def apply_experts(
             that are hit are widened.
         expert_ids_TK: int64 `(T, K)`; weights_TK: their weights, float32.
         gate_EIL: the gates of gated experts.
+        on_hidden: what the input `(tokens, I)` of each down projection becomes.
 
     Returns:
         `(T, L)` in z's dtype.
@@ -58,11 +62,12 @@ def apply_experts(
         isinstance(up_EIL, PackedWeight)
         or isinstance(down_ELI, PackedWeight)
         or isinstance(gate_EIL, PackedWeight)
+        or on_hidden is not None
         or torch.is_grad_enabled()
         or up_EIL.dtype != z_TL.dtype
         or up_EIL.dtype != torch.float32
     ):
-        return _by_expert(z_TL, up_EIL, down_ELI, expert_ids_TK, weights_TK, gate_EIL)
+        return _by_expert(z_TL, up_EIL, down_ELI, expert_ids_TK, weights_TK, gate_EIL, on_hidden)
     ups, downs = up_EIL.mT.unbind(), down_ELI.mT.unbind()
     gates = None if gate_EIL is None else gate_EIL.mT.unbind()
     return experts_in_place(z_TL, ups, downs, expert_ids_TK, weights_TK, gates=gates)
@@ -75,6 +80,7 @@ def _by_expert(
     expert_ids_TK: Tensor,
     weights_TK: Tensor,
     gate_EIL: Tensor | PackedWeight | None,
+    on_hidden: OnHidden | None,
 ) -> Tensor:
     """With gradients, for any dtype, and for packed weights."""
     T, K = expert_ids_TK.shape
@@ -93,6 +99,8 @@ def _by_expert(
             hidden = hidden * hidden
         else:
             hidden = F.silu(linear(part, gates[e])) * hidden
+        if on_hidden is not None:
+            hidden = on_hidden(hidden)
         outputs.append(linear(hidden, downs[e]))
     pairs = torch.cat(outputs)
     back = torch.empty_like(order)

@@ -64,7 +64,7 @@ def training_curves(entries: Sequence[Mapping[str, Any]]) -> Figure:
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, 1, sharex=True)
     upper, middle = panels[:2]
-    for name in ("loss", "next", "mtp", "char"):
+    for name in ("loss", "kl", "next", "mtp", "char"):
         _plot(upper, trained, name, linewidth=0.8)
     upper.set_yscale("log")
     upper.set_ylabel("training loss")

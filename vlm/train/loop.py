@@ -145,7 +145,7 @@ class _Run:
         """Run one stage; False if it was stopped before its end."""
         recipe, position = self.recipe, self.position
         config = self.trainee.model.config
-        task = make_task(self.trainee, stage, self.precision)
+        task = make_task(recipe, self.trainee, stage, self.precision, self.device)
         char = stage.task == "tower" or stage.losses.char > 0
         rates = rates_by_part(stage.learning_rates, char=char)
         optimizers = make_optimizers(self.trainee, rates, recipe.optimizer, stage.optimizer)

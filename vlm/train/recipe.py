@@ -18,6 +18,7 @@ from ...data.synthetic import GeneratorConfig
 from ...data.synthetic.config import VIDEO_LEVEL
 from ...errors import ConfigError
 from ...token_reduction.evs import EVSConfig, EVSRates
+from .distill_settings import Distillation
 from .values import build
 
 Part = Literal["vision_encoder", "projector", "language_model"]
@@ -122,7 +123,9 @@ class Stage:
 
     Attributes:
         name: unique in the recipe; names the folder of its shards.
-        task: `tower` (characters in patches, the tower alone) or `answers` (the whole model).
+        task: `tower` (characters in patches, the tower alone), `answers` (the whole model) or
+            `distill` (the whole model, from a teacher).
+        distill: of such a stage; of `losses` it has `short_answers` alone, for its `next_token`.
         data: kinds of documents, with weights.
         steps: length of the stage.
         learning_rates: peak per part; parts at 0 are frozen and run without gradients.
@@ -140,7 +143,7 @@ class Stage:
     """
 
     name: str
-    task: Literal["tower", "answers"]
+    task: Literal["tower", "answers", "distill"]
     data: tuple[MixtureEntry, ...]
     steps: int
     learning_rates: LearningRates
@@ -153,6 +156,7 @@ class Stage:
     questions: int = 3
     evs: EVSRates = EVSRates()
     losses: LossWeights = LossWeights()
+    distill: Distillation | None = None
     grad_clip: float = 1.0
     expert_bias_rate: float = 1e-3
     evaluation: Evaluation | None = None
@@ -169,6 +173,14 @@ class Stage:
             raise ConfigError(f"decay_fraction must be from 0 to 1, not {self.decay_fraction}")
         if self.task == "tower" and not self.learning_rates.vision_encoder:
             raise ConfigError("task tower trains vision_encoder; give it a learning rate above 0")
+        if (self.task == "distill") != (self.distill is not None):
+            raise ConfigError("task distill and the key distill, with its teacher, belong together")
+        if self.task == "distill" and self.losses != LossWeights(
+            short_answers=self.losses.short_answers
+        ):
+            raise ConfigError(
+                "task distill has its own loss; of losses it takes short_answers only"
+            )
 
     @property
     def drawn(self) -> tuple[MixtureEntry, ...]:
@@ -279,7 +291,8 @@ class Recipe:
     Attributes:
         name: of the model.
         seed: of weights and documents.
-        preset: architecture, a name in `vlm/presets/`.
+        preset: architecture, a name in `vlm/presets/`; or `start`, that of the model folder that
+            the language model starts with, whose tokenizer and processor files are kept too.
         output: folder of checkpoints, logs, shards and the model.
         tower: what sees, in place of the preset's tower: the keys of a `vision_config` of
             `docs/own_parts.md`, such as `{library: timm, name: vit_tiny_patch16_224}`.
@@ -314,6 +327,12 @@ class Recipe:
                     f"frame_patches is {config.frame_patches} but resolution.video_num_patches is "
                     f"{self.resolution.video_num_patches}; make them equal, or frames are resized"
                 )
+
+    @property
+    def rounds_inputs(self) -> bool:
+        """Whether a stage rounds what goes into products, as readers of an export do."""
+        settings = [stage.distill and stage.distill.quantize for stage in self.stages]
+        return any(each is not None and each.activations for each in settings)
 
     @property
     def videos(self) -> tuple[GeneratorConfig, ...]:

@@ -10,6 +10,7 @@ import torch
 from ...errors import CheckpointError, ConfigError
 from ..checkpoint import save_model
 from ..model import VisionLanguageModel
+from .architecture import given_tokenizer, model_config
 from .loop import Callbacks, Resume, RunReport, train
 from .progress import Progress
 from .recipe import Recipe, read_recipe
@@ -17,6 +18,7 @@ from .setup import make_processor, make_trainee
 from .sources import check_folders
 from .state import checkpoints, load_weights, newest_weights
 from .tasks import Trainee
+from .teacher import check_teacher
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -48,9 +50,11 @@ def run_recipe(
     Raises:
         ConfigError: the recipe is wrong; raised before anything starts.
         DataError: a folder it reads has no shards; likewise.
+        CheckpointError: there is no teacher that it names; likewise.
     """
     recipe = find_recipe(path)
     check_folders(recipe)
+    check_teachers(recipe)
     if threads is not None:
         torch.set_num_threads(threads)
     if device is None:
@@ -117,9 +121,16 @@ def find_recipe(path: str | Path) -> Recipe:
     return read_recipe(shipped.get(str(path), path))
 
 
+def check_teachers(recipe: Recipe) -> None:
+    """See that every teacher is there and fits the student, before anything starts."""
+    for stage in recipe.stages:
+        if stage.distill is not None:
+            check_teacher(stage.distill, model_config(recipe), given_tokenizer(recipe))
+
+
 def asks_questions(recipe: Recipe) -> bool:
     """Whether a stage trains more than the tower."""
-    return any(stage.task == "answers" for stage in recipe.stages)
+    return any(stage.task != "tower" for stage in recipe.stages)
 
 
 def write_model(recipe: Recipe, model: VisionLanguageModel, folder: Path) -> None:

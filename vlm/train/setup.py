@@ -2,88 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ...data.image_transform import ImageConfig, ImageTransform
 from ...data.loader import Loader
-from ...data.packing import Batch, Example, Packer
+from ...data.packing import Batch, Example
 from ...data.parallel_loader import ParallelLoader
 from ...data.processor import Processor
 from ...data.processor_files import write_processor_files
 from ...data.shards import Record
 from ...data.tokenizer import make_room_for_videos, train_tokenizer
-from ...errors import ConfigError
 from ...token_reduction.evs import EVSRates
 from ...vision_encoder.radio import RadioEncoder
-from ..api import PRETRAINED
-from ..checkpoint import load_config, load_model
-from ..checkpoint.own_parts_config import MODEL_TYPE, tower_from_json
-from ..config import LanguageConfig, VisionLanguageConfig
+from ..checkpoint import load_model
+from ..checkpoint.save import copy_companions
+from ..config import VisionLanguageConfig
 from ..model import VisionLanguageModel
-from ..presets import preset
+from .architecture import given_tokenizer, model_config, model_folder, start_folder
+from .distill import DistillTask
 from .examples import AnswerExamples, TowerExamples
 from .init import start_tower, start_tubelets
+from .input_ranges import InputRanges
 from .optimizer import part_of
 from .precision import Precision
-from .recipe import Recipe, Stage, Start
-from .sources import held_out_records, stage_source, tokenizer_texts
+from .recipe import Recipe, Stage
+from .row import rows_of
+from .sources import calibration_records, held_out_records, stage_source, tokenizer_texts
 from .state import load_parts, newest_weights
 from .tasks import AnswersTask, Task, TowerTask, Trainee
-
-
-def model_config(recipe: Recipe) -> VisionLanguageConfig:
-    """The preset's architecture with the recipe's tower, if it names one.
-
-    The vocabulary is that of what it starts from, if anything.
-
-    Raises:
-        ConfigError: there is no such preset or tower.
-    """
-    config = preset(recipe.preset)
-    if recipe.tower is not None:
-        config = _with_tower(config, recipe.tower)
-    if not isinstance(config, VisionLanguageConfig):
-        raise ConfigError(
-            f"preset {recipe.preset!r} is a language model; choose one with a tower, or name one "
-            "as tower"
-        )
-    return replace(config, text=replace(config.text, vocab_size=_vocab_size(recipe)))
-
-
-def _with_tower(
-    config: VisionLanguageConfig | LanguageConfig, values: Mapping[str, Any]
-) -> VisionLanguageConfig:
-    """A model of one's own parts: a tower before the preset's language model."""
-    try:
-        tower, _ = tower_from_json(values, strict=True)
-    except ConfigError as error:
-        said = str(error).replace("config.json: vision_config", "the recipe's tower")
-        raise ConfigError(said if said != str(error) else f"the recipe's tower: {said}") from error
-    return VisionLanguageConfig(
-        text=config.text if isinstance(config, VisionLanguageConfig) else config,
-        vision=tower,
-        projector_hidden_size=4 * tower.hidden_size,
-        image_token_id=VisionLanguageConfig.image_token_id,
-        family=MODEL_TYPE,
-    )
-
-
-def _vocab_size(recipe: Recipe) -> int:
-    for start in recipe.start:
-        if "language_model" in start.parts and start.model:
-            given = load_config(_model_folder(start))
-            text = given.text if isinstance(given, VisionLanguageConfig) else given
-            return text.vocab_size
-        if "language_model" in start.parts and start.run:
-            tensors = newest_weights(Path(start.run) / "checkpoints")
-            return len(tensors["model.language_model.embeddings.weight"])
-    return recipe.tokenizer.vocab_size
+from .teacher import load_teacher
 
 
 def make_trainee(recipe: Recipe) -> Trainee:
@@ -93,7 +44,7 @@ def make_trainee(recipe: Recipe) -> Trainee:
         model = VisionLanguageModel(model_config(recipe))
         if isinstance(model.vision_encoder, RadioEncoder):
             start_tower(model.vision_encoder)
-        return Trainee(model)
+        return Trainee(model, InputRanges(model) if recipe.rounds_inputs else None)
 
 
 def warm_start(recipe: Recipe, trainee: Trainee) -> None:
@@ -108,7 +59,9 @@ def warm_start(recipe: Recipe, trainee: Trainee) -> None:
             tensors = newest_weights(Path(start.run) / "checkpoints")
             parts |= {"char_head"} if "vision_encoder" in parts else set()
         else:
-            model = load_model(_model_folder(start), dtype=torch.float32)
+            if recipe.preset == "start" and "vision_encoder" in parts:
+                parts |= {"frozen"}  # the whole model, also what no stage trains
+            model = load_model(model_folder(start), dtype=torch.float32)
             tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         load_parts(tensors, trainee, part_of, parts, source=start.run or start.model)
         tower = trainee.model.vision_encoder
@@ -138,8 +91,12 @@ def make_processor(recipe: Recipe, config: VisionLanguageConfig) -> Path:
     folder = Path(recipe.output) / "processor"
     if (folder / "processor_config.json").is_file():
         return folder
+    kept = start_folder(recipe)
+    if kept is not None:
+        copy_companions(kept, folder)
+        return folder
     settings = recipe.tokenizer
-    given = _given_tokenizer(recipe)
+    given = given_tokenizer(recipe)
     source = given or folder
     if given is None:
         train_tokenizer(
@@ -158,20 +115,6 @@ def make_processor(recipe: Recipe, config: VisionLanguageConfig) -> Path:
     if recipe.videos:
         make_room_for_videos(folder)
     return folder
-
-
-def _given_tokenizer(recipe: Recipe) -> Path | None:
-    """The folder of a tokenizer that is not to be learnt."""
-    if recipe.tokenizer.folder:
-        return Path(recipe.tokenizer.folder)
-    for start in recipe.start:
-        if "language_model" in start.parts:
-            return Path(start.run) / "processor" if start.run else _model_folder(start)
-    return None
-
-
-def _model_folder(start: Start) -> Path:
-    return PRETRAINED if start.model == "default" else Path(start.model)
 
 
 def make_examples(
@@ -213,10 +156,32 @@ def make_rows(
     )
 
 
-def make_task(trainee: Trainee, stage: Stage, precision: Precision) -> Task:
+def make_task(
+    recipe: Recipe, trainee: Trainee, stage: Stage, precision: Precision, device: torch.device
+) -> Task:
     """What the stage learns."""
-    kind = TowerTask if stage.task == "tower" else AnswersTask
-    return kind(trainee, stage, precision)
+    if stage.distill is None:
+        kind = TowerTask if stage.task == "tower" else AnswersTask
+        return kind(trainee, stage, precision)
+    return DistillTask(
+        trainee,
+        stage,
+        precision,
+        teacher=load_teacher(stage.distill, device),
+        calibration=_calibration_batches(recipe, stage, trainee.model.config, device),
+    )
+
+
+def _calibration_batches(
+    recipe: Recipe, stage: Stage, config: VisionLanguageConfig, device: torch.device
+) -> Iterator[Batch]:
+    """Documents like the stage's own that the scales of activations are made for."""
+    settings = stage.distill and stage.distill.quantize
+    if settings is not None:
+        examples = make_examples(recipe, stage, config)
+        found = map(examples, calibration_records(recipe, stage, settings.calibration))
+        for batch in rows_of(found, stage.rows):
+            yield batch.to(device)
 
 
 def held_out_batches(
@@ -224,12 +189,5 @@ def held_out_batches(
 ) -> list[Batch]:
     """The stage's held-out documents, packed; the same ones in every leg."""
     rate = stage.evaluation.evs_rate if stage.evaluation else 0.0
-    evs = EVSRates(rates=(rate,), floor=stage.evs.floor)
-    packer = Packer(replace(stage.rows, open_rows=1), evs)
-    rows = []
-    for record in held_out_records(recipe, stage):
-        example = examples(record)
-        if example is not None and packer.fits_alone(example):
-            rows.append(packer.add(None, example))
-    rows.append(packer.take())
-    return [packer.pack(row) for row in rows if row]
+    found = map(examples, held_out_records(recipe, stage))
+    return list(rows_of(found, stage.rows, EVSRates(rates=(rate,), floor=stage.evs.floor)))

@@ -61,8 +61,8 @@ def stage_source(recipe: Recipe, stage: Stage, *, alone: bool = True) -> ShardSo
 
 
 def tokenizer_texts(recipe: Recipe) -> Iterator[str]:
-    """What the documents of the recipe's `answers` stages say, for a tokenizer to learn from."""
-    stages = [stage for stage in recipe.stages if stage.task == "answers"]
+    """What the documents of stages that read say, for a tokenizer to learn from."""
+    stages = [stage for stage in recipe.stages if stage.task != "tower"]
     drawn = tuple(
         replace(entry, weight=entry.weight / sum(e.weight for e in stage.data))
         for stage in stages
@@ -93,6 +93,20 @@ def held_out_records(recipe: Recipe, stage: Stage) -> Iterator[Record]:
         documents_per_shard=evaluation.documents,
     )
     return plan.records(0)
+
+
+def calibration_records(recipe: Recipe, stage: Stage, count: int) -> Iterator[Record]:
+    """Documents like the stage's: drawn ones, and as many from its folders if it has any."""
+    if stage.drawn:
+        plan = SyntheticPlan(
+            seed=recipe.seed,
+            stage=f"calibration of {stage.name}",
+            mixture=stage.drawn,
+            documents_per_shard=count,
+        )
+        yield from plan.records(0)
+    for entry in stage.folders:
+        yield from islice(_records(recipe, entry.shards), count)
 
 
 def _records(recipe: Recipe, folder: str) -> Iterator[Record]:

@@ -11,40 +11,26 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ...data.packing import IGNORE, Batch
+from ...data.packing import Batch
 from ..model import VisionLanguageModel
-from ..pruning import kept_tokens, row_mask, video_masks
+from .answer_scores import AnswerScores, labelled
 from .balance import balance_loss, routed_tokens
 from .char_head import CharHead, CharScores, char_loss
+from .input_ranges import InputRanges
 from .loss import balance_experts, mtp_loss, next_token_loss
 from .precision import Precision
 from .recipe import Stage
+from .row import run_row, see
 
 
 class Trainee(nn.Module):
-    """The model and the head that is dropped from it in the end."""
+    """The model, and beside it what is dropped in the end: a head, the ranges of its inputs."""
 
-    def __init__(self, model: VisionLanguageModel):
+    def __init__(self, model: VisionLanguageModel, ranges: InputRanges | None = None):
         super().__init__()
         self.model = model
         self.char_head = CharHead(model.config.vision.hidden_size)
-
-    def see(self, batch: Batch, precision: Precision) -> Tensor:
-        """Tower features `(patches, hidden)` of a batch's pictures; float32 but under autocast."""
-        if not len(batch.pixel_values):
-            return batch.pixel_values.new_zeros(0, self.model.vision_encoder.hidden_size)
-        with precision.around_tower():
-            features = self.model.vision_encoder(batch.pixel_values, batch.image_grid_hw)
-        return features.float() if precision.tower else features
-
-    def see_videos(self, batch: Batch, precision: Precision) -> Tensor | None:
-        """The same of the tubelets of its videos; None if it has none."""
-        if batch.pixel_values_videos is None or batch.video_grid_thw is None:
-            return None
-        tower = self.model.vision_encoder
-        with precision.around_tower():
-            features = tower.encode_tubelets(batch.pixel_values_videos, batch.video_grid_thw)
-        return features.float() if precision.tower else features
+        self.ranges = ranges
 
 
 class Task(Protocol):
@@ -91,7 +77,9 @@ class TowerTask:
 
     def _logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
         assert batch.char_targets is not None, "tower stages need documents with characters"
-        return self.trainee.char_head(self.trainee.see(batch, self.precision)), batch.char_targets
+        return self.trainee.char_head(
+            see(self.trainee.model, batch, self.precision)
+        ), batch.char_targets
 
 
 class AnswersTask:
@@ -148,56 +136,17 @@ class AnswersTask:
 
     @torch.no_grad()
     def evaluate(self, batches: list[Batch]) -> dict[str, float]:
-        """Loss, share of right tokens, and share of answers right in every token.
-
-        An answer is right in every token, its end included, exactly if greedy decoding would
-        give it; so `exact` needs no decoding. It is reported for each kind of question too.
-        """
-        language_model = self.trainee.model.language_model
-        loss, tokens, right = 0.0, 0, 0
-        by_kind: dict[str, list[int]] = {}
+        """Scores of the answers, as `AnswerScores` has them."""
+        scores = AnswerScores()
         for batch in batches:
             _, hidden, batch = self._forward(batch)
-            places = (batch.labels != IGNORE).nonzero().squeeze(1)
-            logits, labels = language_model.logits(hidden[places]), batch.labels[places]
-            loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
-            hits = logits.argmax(-1) == labels
-            tokens, right = tokens + len(places), right + int(hits.sum())
-            # Answers are runs of labelled places; questions lie between them.
-            starts = [0, *((places.diff() > 1).nonzero().squeeze(1) + 1).tolist(), len(places)]
-            whole = [
-                bool(hits[a:b].all()) for a, b in zip(starts, starts[1:], strict=False) if b > a
-            ]
-            for kind, is_right in zip(batch.kinds, whole, strict=True):
-                by_kind.setdefault(kind, []).append(int(is_right))
-        everything = [hit for hits_of_kind in by_kind.values() for hit in hits_of_kind]
-        return {
-            "loss": loss / max(tokens, 1),
-            "token_accuracy": right / max(tokens, 1),
-            "exact": sum(everything) / max(len(everything), 1),
-            **{f"exact {kind}": sum(hit) / len(hit) for kind, hit in sorted(by_kind.items())},
-        }
+            scores.add(self.trainee.model.language_model.logits(hidden[labelled(batch)]), batch)
+        return scores.report()
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor, Batch]:
-        """What a batch becomes.
-
-        Returns:
-            Tower features `(patches, width)` of its pictures, hidden states `(tokens, hidden)`,
-            and the row these are of, without what EVS drops.
-        """
-        model = self.trainee.model
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.sees_gradient):
-            features = self.trainee.see(batch, self.precision)
-            of_videos = self.trainee.see_videos(batch, self.precision)
-        images = [model.project(features, batch.image_grid_hw)] if len(features) else []
-        videos: list[Tensor] = []
-        if of_videos is not None and batch.video_grid_thw is not None:
-            videos = model.project_videos(of_videos, batch.video_grid_thw)
-        tokens = [video.flatten(0, 2) for video in videos]
-        if batch.evs:
-            masks = video_masks(videos, batch.evs)
-            placeholder_id = model.config.video_placeholder_id
-            batch = batch.keep(row_mask(batch.input_ids, masks, placeholder_id))
-            tokens = kept_tokens(videos, masks)
-        embeds = model.place(batch.input_ids, images, tokens)
-        return features, model.language_model(embeds, cu_seqlens=batch.cu_seqlens), batch
+        """`run_row` of the trainee: tower features, hidden states and the row these are of."""
+        with_gradient = torch.is_grad_enabled() and self.sees_gradient
+        features, hidden, batch, _ = run_row(
+            self.trainee.model, batch, self.precision, tower_gradient=with_gradient
+        )
+        return features, hidden, batch

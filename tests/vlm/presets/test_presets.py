@@ -6,8 +6,8 @@ from latentvlm.errors import ConfigError
 from latentvlm.vlm.config import LanguageConfig
 from latentvlm.vlm.presets import preset
 from latentvlm.vlm.skeleton import skeleton
+from latentvlm.vlm.train.architecture import model_config
 from latentvlm.vlm.train.run import find_recipe
-from latentvlm.vlm.train.setup import model_config
 
 
 def parameters(config) -> int:

@@ -1,0 +1,46 @@
+"""`latentvlm distill RECIPE`: train for an export, then set it beside the plain export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def distill(
+    recipe: Annotated[
+        str,
+        typer.Argument(help="A YAML file with a distill stage, or qad-nvfp4 of the package."),
+    ] = "qad-nvfp4",
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop the training with a checkpoint after this time; exit code 3."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads (what torch takes).")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 (a GPU if any).")] = None,
+    questions: Annotated[
+        int, typer.Option(min=1, help="Questions of latentvlm-docs, of each of two rungs.")
+    ] = 200,
+    card: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Write the table into this model's card too; or default."
+        ),
+    ] = None,
+) -> None:
+    """Distil a model for its export; compare the export before and after. Goes on where it was."""
+    from ...eval.before_after import before_after_table, compare_exports, write_into_card
+    from ...vlm.api import PRETRAINED
+    from ...vlm.train.run import find_recipe, run_recipe
+
+    report = run_recipe(recipe, max_minutes=max_minutes, threads=threads, device=device)
+    if not report.finished:
+        raise typer.Exit(3)
+    found = find_recipe(recipe)
+    result = compare_exports(
+        found, questions=questions, notify=lambda line: typer.echo(line, err=True)
+    )
+    print(before_after_table(result))
+    print(f"\nThe proven export is {Path(found.output) / 'export'}.")
+    if card is not None:
+        folder = PRETRAINED if card == "default" else Path(card)
+        print(f"Written into {write_into_card(folder, result)}.")
