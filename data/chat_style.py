@@ -41,6 +41,7 @@ class ChatStyle:
         has_low_effort: whether a short thought can be asked for.
         takes_tools: whether tools can be described to the model.
         calls: the tags that may stand around its tool calls.
+        has_xml_calls: whether a call is `<function=...>` with parameters, and not JSON.
     """
 
     thought: Tags | None = None
@@ -48,6 +49,7 @@ class ChatStyle:
     has_low_effort: bool = False
     takes_tools: bool = False
     calls: tuple[Tags, ...] = ()
+    has_xml_calls: bool = False
 
     @classmethod
     def read(cls, template: ChatTemplate) -> "ChatStyle":
@@ -66,6 +68,7 @@ class ChatStyle:
             has_low_effort="low_effort" in names,
             takes_tools="tools" in names,
             calls=tuple(tags for tags in CALL_TAGS if tags.open in source),
+            has_xml_calls="<function=" in source,
         )
 
     def check_thinks(self) -> None:

@@ -35,6 +35,8 @@ class AskOptions(TypedDict, total=False):
         low_effort: ask for a short thought, of a model that was taught to.
         tools: what it may call, each as `{"type": "function", "function": {"name": ...,
             "description": ..., "parameters": JSON schema}}`.
+        tool_choice: "auto" leaves it to the model whether it calls one; "required" makes it call
+            one, the name of a tool that one. A thought before the call is free.
         answer_format: a JSON schema that the answer follows, token by token, or "json" for any
             JSON object; a thought before it is free.
         evs: which visual tokens of videos are dropped (docs/evs.md); None is what the checkpoint's
@@ -60,6 +62,7 @@ class AskOptions(TypedDict, total=False):
     thinking_budget: int | None
     low_effort: bool
     tools: Sequence[Mapping[str, Any]]
+    tool_choice: str
     answer_format: AnswerFormat | None
     evs: EVSConfig | None
     evs_rate: float | None

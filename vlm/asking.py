@@ -35,6 +35,7 @@ from .prepared import Prepared
 from .prompt import Model
 from .reasoning import Thinking, ThoughtSteer
 from .sampling import GenerationConfig
+from .tool_grammar import call_grammar
 from .video_parts import VideoOpener, video_warnings
 
 _ROOM = 4  # pages leave this part of the context to the answer, or less if it may be no longer
@@ -51,6 +52,7 @@ class Request:
     generation: GenerationConfig | None = None
     thinking: Thinking = Thinking()
     tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str = "auto"
     answer_format: AnswerFormat | None = None
     is_cancelled: Callable[[], bool] = never
     evs: EVSConfig | None = None
@@ -178,6 +180,9 @@ def prepare_answer(
         warnings.append(
             "The chat template does not say how tools are called, so calls stay in the text."
         )
+    forced_call = call_grammar(processor, request.tools, request.tool_choice)
+    if forced_call is not None and request.answer_format is not None:
+        raise ConfigError("tool_choice forces a call and answer_format JSON; ask for one of them.")
     citing = None
     if limits.citations is not None and len(opened.pages) > 1:
         image_id, how = processor.image_token_id, limits.citations
@@ -186,7 +191,9 @@ def prepare_answer(
         inputs=inputs,
         config=config,
         new_steer=lambda: make_steer(processor, inputs, thinking, config, tools=request.tools),
-        new_constraint=new_constraint(processor, request.answer_format, end_ids, model),
+        new_constraint=new_constraint(
+            processor, forced_call or request.answer_format, end_ids, model
+        ),
         end_ids=tuple(end_ids),
         context_length=context_length,
         limits=limits,

@@ -17,6 +17,7 @@ from ..data.processor import Processor
 from ..errors import ConfigError, MissingDependencyError
 from .prompt import Model, vocab_size
 from .token_writer import Constraint
+from .tool_grammar import Grammar
 
 # "json" is any JSON object; a mapping is a JSON schema.
 AnswerFormat: TypeAlias = Literal["json"] | Mapping[str, Any]
@@ -44,7 +45,10 @@ class GrammarConstraint:
 
 
 def new_constraint(
-    processor: Processor, wanted: AnswerFormat | None, end_ids: Collection[int], model: Model
+    processor: Processor,
+    wanted: AnswerFormat | Grammar | None,
+    end_ids: Collection[int],
+    model: Model,
 ) -> Callable[[], Constraint | None]:
     """Makes the constraint of one answer after another.
 
@@ -54,6 +58,24 @@ def new_constraint(
     """
     if wanted is None:
         return _nothing
+    size = vocab_size(model)
+    vocabulary = _vocabulary(processor, end_ids, size)
+    from llguidance import LLMatcher
+
+    if isinstance(wanted, Grammar):
+        grammar = _check_length(wanted.lark, "tools have")
+    else:
+        grammar = _json_grammar(wanted)
+    first = LLMatcher(vocabulary, grammar, log_level=0)
+    if first.is_error():
+        why = first.get_error().strip().splitlines()[0].rstrip(".")
+        raise ConfigError(f"The JSON schema cannot be followed: {why}.")
+    return lambda: GrammarConstraint(first.deep_copy(), size)
+
+
+def _json_grammar(wanted: AnswerFormat) -> str:
+    from llguidance import LLMatcher
+
     schema = {"type": "object"} if wanted == "json" else wanted
     if not isinstance(schema, Mapping):
         raise ConfigError(f"answer_format is {wanted!r} but must be 'json' or a JSON schema.")
@@ -61,20 +83,16 @@ def new_constraint(
         text = json.dumps(schema)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"answer_format cannot be written as JSON: {error}.") from error
+    _check_length(text, "JSON schema has")
+    return LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_flexible": False})
+
+
+def _check_length(text: str, what: str) -> str:
     if len(text) > _LONGEST_SCHEMA:
         raise ConfigError(
-            f"The JSON schema has {len(text)} characters; at most {_LONGEST_SCHEMA} are taken."
+            f"The {what} {len(text)} characters; at most {_LONGEST_SCHEMA} are taken."
         )
-    size = vocab_size(model)
-    vocabulary = _vocabulary(processor, end_ids, size)
-    from llguidance import LLMatcher
-
-    grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_flexible": False})
-    first = LLMatcher(vocabulary, grammar, log_level=0)
-    if first.is_error():
-        why = first.get_error().strip().splitlines()[0].rstrip(".")
-        raise ConfigError(f"The JSON schema cannot be followed: {why}.")
-    return lambda: GrammarConstraint(first.deep_copy(), size)
+    return text
 
 
 def _nothing() -> None:

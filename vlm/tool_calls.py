@@ -138,18 +138,32 @@ def _xml_call(body: str, tools: Sequence[Mapping[str, Any]]) -> ToolCall:
 
 
 def _schemas(name: str, tools: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    for tool in tools:
-        function = function_of(tool)
-        parameters = function.get("parameters")
-        if function.get("name") == name and isinstance(parameters, Mapping):
-            properties = parameters.get("properties")
-            return properties if isinstance(properties, Mapping) else {}
-    return {}
+    functions = (function_of(tool) for tool in tools)
+    return next((properties_of(each) for each in functions if each.get("name") == name), {})
+
+
+def properties_of(function: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of each parameter; one that is only a `$ref` is what that refers to."""
+    parameters = function.get("parameters")
+    properties = parameters.get("properties") if isinstance(parameters, Mapping) else None
+    if not isinstance(properties, Mapping):
+        return {}
+    return {key: _followed(value, parameters) for key, value in properties.items()}
+
+
+def _followed(schema: Any, parameters: Any) -> Any:
+    path = schema.get("$ref") if isinstance(schema, Mapping) else None
+    if not isinstance(path, str) or not path.startswith("#/"):
+        return schema
+    found = parameters
+    for key in path[2:].split("/"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return schema if found is None else found
 
 
 def _value(text: str, schema: Any, where: str) -> Any:
     """A value by the types its schema allows; without any it is the text itself."""
-    kinds = _kinds(schema)
+    kinds = kinds_of(schema)
     if "null" in kinds and text.strip().lower() in ("null", "none"):
         return None
     if not kinds or "string" in kinds:
@@ -165,13 +179,14 @@ def _value(text: str, schema: Any, where: str) -> Any:
     raise MalformedCallError(f"gives {text!r} for {where}, which is no {' or '.join(kinds)}")
 
 
-def _kinds(schema: Any) -> list[str]:
+def kinds_of(schema: Any) -> list[str]:
+    """The types that a schema allows; none where it does not say."""
     if not isinstance(schema, Mapping):
         return []
     kinds = schema.get("type", [])
     found = [kinds] if isinstance(kinds, str) else _items(kinds)
     for choice in [*_items(schema.get("anyOf")), *_items(schema.get("oneOf"))]:
-        found += _kinds(choice)
+        found += kinds_of(choice)
     return [kind for kind in found if kind in _KINDS]
 
 

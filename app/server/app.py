@@ -34,7 +34,8 @@ from .described import (
 )
 from .errors import RequestError, error_response, status_of
 from .metrics import Metrics
-from .streaming import chat_events, response_events
+from .response_events import response_events
+from .streaming import chat_events
 
 _log = logging.getLogger(__name__)
 _GONE = 499  # the client left; nobody reads it, but it is counted
@@ -142,18 +143,17 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
             streams = await door.start(request, lambda: prepare_response(vlm, config, body), n=1)
         if streams is None:
             return _left(metrics, "responses")
-        tools = body.tools or []
         if body.stream:
             given = pieces_of(streams, until=until, request_s=seconds)
             pieces = _counted(given, metrics, "responses")
-            return _events(response_events(config.model_name, tools, pieces))
+            return _events(response_events(config.model_name, body, pieces))
         answers = await read_all(request, streams, until=until, request_s=seconds)
         if answers is None:
             return _left(metrics, "responses")
         metrics.answered(answers[0])
         metrics.count("responses", 200)
         idx = shapes.new_id("resp")
-        return JSONResponse(shapes.response(config.model_name, idx, answers[0], tools))
+        return JSONResponse(shapes.response(config.model_name, idx, answers[0], body))
 
     @app.get("/v1/models", dependencies=guarded, responses=GUARDED, response_model=ModelList)
     async def models() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ...vlm.vlm import VLM
 from .bodies import ChatBody, Options, ResponsesBody, answer_format, offered_tools
 from .config import ServerConfig
 from .errors import RequestError
+from .input_items import chat_messages
 from .media import MediaOpener
 
 _DEFAULT_TOKENS = 256
@@ -39,7 +40,7 @@ def prepare_chat(vlm: VLM, config: ServerConfig, body: ChatBody) -> Prepared:
 def prepare_response(vlm: VLM, config: ServerConfig, body: ResponsesBody) -> Prepared:
     """Raises LatentVLMError where something cannot be."""
     given = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
-    messages = _messages(vlm, config, body, [_chat_item(item) for item in given])
+    messages = _messages(vlm, config, body, chat_messages(given))
     if body.instructions:
         messages.insert(0, {"role": "system", "content": body.instructions})
     return _prepare(
@@ -82,6 +83,7 @@ def _prepare(
         **given,
     )
     thinking = False if effort == "none" else body.thinking
+    tools, tool_choice = offered_tools(body)
     prepared = vlm.prepare(
         make_request(
             messages,
@@ -89,7 +91,8 @@ def _prepare(
             thinking=thinking,
             thinking_budget=body.thinking_budget,
             low_effort=effort in ("minimal", "low") and vlm.processor.style.thought is not None,
-            tools=offered_tools(body),
+            tools=tools,
+            tool_choice=tool_choice,
             answer_format=wanted,
             evs_rate=body.evs_rate,
             token_budget=body.token_budget,
@@ -166,16 +169,3 @@ def _call(call: Any) -> Any:
     except (ValueError, RecursionError) as error:
         raise RequestError(f"A tool call has arguments that are not JSON: {error}.") from error
     return {"type": "function", "function": {"name": function.get("name"), "arguments": arguments}}
-
-
-def _chat_item(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An item of `input` as a chat message."""
-    kind = item.get("type", "message")
-    if kind == "function_call":
-        call = {"function": {"name": item.get("name"), "arguments": item.get("arguments")}}
-        return {"role": "assistant", "content": "", "tool_calls": [call]}
-    if kind == "function_call_output":
-        return {"role": "tool", "content": item.get("output"), "tool_call_id": item.get("call_id")}
-    if kind != "message":
-        raise RequestError(f"The input holds an item of the unknown type {str(kind)[:40]!r}.")
-    return item

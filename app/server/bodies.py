@@ -95,11 +95,13 @@ def answer_format(asked: dict[str, Any] | None) -> Any:
     return schema
 
 
-def offered_tools(options: Options) -> list[dict[str, Any]]:
-    """The tools that the model sees; those of the responses endpoint are flat.
+def offered_tools(options: Options) -> tuple[list[dict[str, Any]], str]:
+    """The tools that the model sees, and which of them it must call, as `VLM.ask` takes them.
+
+    Those of the responses endpoint are flat.
 
     Raises:
-        RequestError: a call is to be forced, which this server does not do.
+        RequestError: `tool_choice` is of no known kind.
     """
     tools = [
         {"type": "function", "function": {k: v for k, v in tool.items() if k != "type"}}
@@ -107,10 +109,16 @@ def offered_tools(options: Options) -> list[dict[str, Any]]:
         else tool
         for tool in options.tools or []
     ]
-    if options.tool_choice in (None, "auto"):
-        return tools
-    if options.tool_choice == "none":
-        return []
+    choice = options.tool_choice
+    if choice == "none":
+        return [], "auto"
+    if choice in (None, "auto", "required"):
+        return tools, choice or "auto"
+    if isinstance(choice, dict) and choice.get("type") == "function":
+        function = choice.get("function", choice)
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(name, str):
+            return tools, name
     raise RequestError(
-        "tool_choice is 'auto' or 'none' here: this server forces no call.", param="tool_choice"
+        "tool_choice is 'auto', 'none', 'required', or a function by its name.", param="tool_choice"
     )

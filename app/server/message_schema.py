@@ -35,6 +35,7 @@ _PARTS = [
 ]
 _CONTENT = {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": {"anyOf": _PARTS}}]}
 _TOLD = {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _TEXT_PART}]}
+_THOUGHT = {"type": "array", "items": _object({"text": _TEXT}, {"type": _TEXT})}
 
 MESSAGE: dict[str, Any] = {
     "anyOf": [
@@ -58,6 +59,7 @@ ITEM: dict[str, Any] = {
             {"type": _kind("function_call"), "name": _TEXT, "arguments": _TEXT},
             {"call_id": _TEXT},
         ),
+        _object({"type": _kind("reasoning")}, {"content": _THOUGHT, "summary": _THOUGHT}),
         _object({"type": _kind("function_call_output"), "output": _TOLD}, {"call_id": _TEXT}),
     ]
 }

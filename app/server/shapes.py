@@ -4,10 +4,16 @@ import dataclasses
 import json
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from ...vlm.answer import Answer
 from ...vlm.vlm import VLM
+from .bodies import ResponsesBody
+
+# What a response says of how it was asked for.
+_TOLD_AGAIN = ("instructions", "max_output_tokens", "temperature", "top_p", "text", "reasoning",
+               "truncation", "user")  # fmt: skip
 
 
 def new_id(kind: str) -> str:
@@ -98,28 +104,51 @@ def chat_choice(vlm: VLM, index: int, answer: Answer, *, with_logprobs: bool) ->
     }
 
 
-def response_output(answer: Answer) -> list[dict[str, Any]]:
+def new_item_ids() -> dict[str, str]:
+    """Of the items of a response that hold text."""
+    return {"reasoning": new_id("rs"), "message": new_id("msg")}
+
+
+def text_part(kind: str, text: str) -> dict[str, Any]:
+    """What an item of text holds."""
+    if kind == "reasoning":
+        return {"type": "reasoning_text", "text": text}
+    return {"type": "output_text", "text": text, "annotations": []}
+
+
+def text_item(kind: str, idx: str, text: str | None, status: str) -> dict[str, Any]:
+    """A thought or a message; without text, one that begins."""
+    content = [] if text is None else [text_part(kind, text)]
+    more = {"summary": []} if kind == "reasoning" else {"role": "assistant"}
+    return {"id": idx, "type": kind, "status": status, "content": content, **more}
+
+
+def response_output(answer: Answer, ids: Mapping[str, str]) -> list[dict[str, Any]]:
     """The items of a response: thought, message, calls."""
     output: list[dict[str, Any]] = []
     if answer.reasoning:
-        text = {"type": "reasoning_text", "text": answer.reasoning}
-        output.append({"id": new_id("rs"), "type": "reasoning", "summary": [], "content": [text]})
+        output.append(text_item("reasoning", ids["reasoning"], answer.reasoning, "completed"))
     if answer.text or not answer.tool_calls:
-        content = [{"type": "output_text", "text": answer.text, "annotations": []}]
         done = "incomplete" if finish_reason(answer) == "length" else "completed"
-        message = {"id": new_id("msg"), "type": "message", "role": "assistant"}
-        output.append({**message, "status": done, "content": content})
+        output.append(text_item("message", ids["message"], answer.text, done))
     for call in tool_calls(answer):
         named = {"type": "function_call", "call_id": call["id"], "status": "completed"}
         output.append({"id": new_id("fc"), **named, **call["function"]})
     return output
 
 
-def response(model: str, idx: str, answer: Answer | None, tools: list[Any]) -> dict[str, Any]:
+def response(
+    model: str,
+    idx: str,
+    answer: Answer | None,
+    asked: ResponsesBody,
+    *,
+    ids: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """A response; without an answer, one that is in progress."""
     is_cut = answer is not None and finish_reason(answer) == "length"
     status = "in_progress" if answer is None else "incomplete" if is_cut else "completed"
-    body = {
+    body: dict[str, Any] = {
         "id": idx,
         "object": "response",
         "created_at": int(time.time()),
@@ -127,12 +156,12 @@ def response(model: str, idx: str, answer: Answer | None, tools: list[Any]) -> d
         "status": status,
         "error": None,
         "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
-        "instructions": None,
-        "metadata": {},
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": tools,
-        "output": [] if answer is None else response_output(answer),
+        "metadata": asked.metadata or {},
+        "parallel_tool_calls": asked.parallel_tool_calls is not False,
+        "tool_choice": asked.tool_choice or "auto",
+        "tools": asked.tools or [],
+        "output": [] if answer is None else response_output(answer, ids or new_item_ids()),
+        **{key: getattr(asked, key) for key in _TOLD_AGAIN},
     }
     if answer is not None:
         usage = answer.usage

@@ -1,4 +1,4 @@
-"""Answers as server-sent events, in OpenAI's two ways."""
+"""Chat completions as server-sent events; `response_events.py` has those of responses."""
 
 import json
 import time
@@ -50,61 +50,6 @@ async def chat_events(vlm: VLM, model: str, body: ChatBody, pieces: Pieces) -> A
     except Exception as error:
         yield _data(error_body(error))
     yield "data: [DONE]\n\n"
-
-
-async def response_events(model: str, tools: list[Any], pieces: Pieces) -> AsyncIterator[str]:
-    """The events of a response: its text as it comes, its other items when they are whole."""
-    idx, item_id, number = shapes.new_id("resp"), shapes.new_id("msg"), -1
-    place = {"item_id": item_id, "output_index": 0, "content_index": 0}
-
-    def event(kind: str, **more: Any) -> str:
-        nonlocal number
-        number += 1
-        data = json.dumps({"type": kind, "sequence_number": number, **more}, ensure_ascii=False)
-        return f"event: {kind}\ndata: {data}\n\n"
-
-    thought, text, begun = "", "", False
-    try:
-        begin = shapes.response(model, idx, None, tools)
-        yield event("response.created", response=begin)
-        yield event("response.in_progress", response=begin)
-        async for _, item in pieces:
-            if isinstance(item, AnswerPiece) and item.kind == "reasoning":
-                thought += item.text
-                yield event("response.reasoning_text.delta", **place, delta=item.text)
-            elif isinstance(item, AnswerPiece):
-                if not begun:
-                    begun = True
-                    place["output_index"] = int(bool(thought))
-                    message = {"id": item_id, "type": "message", "role": "assistant"}
-                    message |= {"status": "in_progress", "content": []}
-                    yield event(
-                        "response.output_item.added",
-                        output_index=place["output_index"],
-                        item=message,
-                    )
-                    part = {"type": "output_text", "text": "", "annotations": []}
-                    yield event("response.content_part.added", **place, part=part)
-                text += item.text
-                yield event("response.output_text.delta", **place, delta=item.text, logprobs=[])
-            else:
-                whole = shapes.response(model, idx, item, tools)
-                for at, output in enumerate(whole["output"]):
-                    if output["type"] == "message" and begun:
-                        output["id"] = item_id
-                        yield event("response.output_text.done", **place, text=text, logprobs=[])
-                        yield event(
-                            "response.content_part.done", **place, part=output["content"][0]
-                        )
-                    else:
-                        yield event("response.output_item.added", output_index=at, item=output)
-                    yield event("response.output_item.done", output_index=at, item=output)
-                yield event(f"response.{whole['status']}", response=whole)
-    except Exception as error:
-        failed = {**shapes.response(model, idx, None, tools), "status": "failed"}
-        told = error_body(error)["error"]
-        failed["error"] = {"code": "server_error", "message": told["message"]}
-        yield event("response.failed", response=failed)
 
 
 def _data(value: dict[str, Any]) -> str:

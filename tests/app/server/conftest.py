@@ -68,5 +68,5 @@ def serve(small_vlm: VLM) -> Callable:
 
 @pytest.fixture(scope="session")
 def serve_of() -> Callable:
-    """`with serve_of(vlm, config, **engine_settings) as server`"""
+    """As `serve`, of another model: `with serve_of(vlm, config, **engine_settings) as server`"""
     return serving

@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,22 +14,11 @@ from support.clips import write_clip
 from support.leaks import no_leak
 from support.openai_requests import create, data_url, image, page, png, post, user
 from support.pdf_files import page_pdf
-from support.tiny_model import tiny_config, write_tiny_model
 
 from latentvlm.app.server.config import ServerConfig
-from latentvlm.vlm.api import load
-from latentvlm.vlm.vlm import VLM
 
 SECONDS, NUM_DAMAGED = (40, 24) if os.environ.get("LATENTVLM_SMOKE") else (300, 1500)
 KEY = "secret"
-
-
-@pytest.fixture(scope="module")
-def seeing_vlm(tmp_path_factory: pytest.TempPathFactory) -> VLM:
-    """A small random model that sees videos too."""
-    folder = tmp_path_factory.mktemp("seeing")
-    write_tiny_model(folder, config=replace(tiny_config(), video_token_id=400))
-    return load(folder, device="cpu")
 
 
 def as_parts(url: str) -> Iterator[tuple[str, dict]]:
@@ -88,14 +76,14 @@ def test_damaged_files_are_no_500(server, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_broken_media_leaves_nothing_behind(
-    serve_of, seeing_vlm: VLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, temporary = tmp_path / "files", tmp_path / "temporary"
     files.mkdir()
     temporary.mkdir()
     clip = write_clip(files / "whole.mp4", 12).read_bytes()
     config = ServerConfig(max_pages=20, max_pixels=4_000_000)
-    with serve_of(seeing_vlm, config, max_batch=4) as server:
+    with serve(config, max_batch=4) as server:
 
         def ask(name: str, data: bytes) -> set[int]:
             found = set()
@@ -121,9 +109,7 @@ def test_broken_media_leaves_nothing_behind(
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_nothing(
-    serve_of, seeing_vlm: VLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_schemathesis_finds_nothing(serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The description of the interface against what it does: statuses, shapes, keys, refusals."""
     config = ServerConfig(api_keys=(KEY,), max_answer_tokens=6, request_s=60)
     program = [sys.executable, "-m", "schemathesis.cli", "run"]
@@ -136,7 +122,7 @@ def test_schemathesis_finds_nothing(
     ]
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    with serve_of(seeing_vlm, config, max_batch=4) as server:
+    with serve(config, max_batch=4) as server:
         assert create(
             server.client(api_key=KEY), user("Who?", image(png(page()))), max_tokens=2
         ).choices
