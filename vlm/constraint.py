@@ -1,4 +1,4 @@
-"""Answers that are JSON: of every next token it is known whether the answer can still become it.
+"""Answers that are JSON, or a call: of every next token it is known whether it can become that.
 
 The grammar is llguidance's. It begins with the answer: a thought before it is free.
 """
@@ -105,7 +105,7 @@ def _vocabulary(processor: Processor, end_ids: Collection[int], size: int) -> An
         from llguidance import LLTokenizer
     except ImportError as error:
         raise MissingDependencyError(
-            "An answer in JSON needs llguidance; install it with: pip install 'latentvlm[serve]'"
+            "An answer in JSON and a call that is forced need llguidance; install it with: pip install 'latentvlm[serve]'"
         ) from error
     with _lock:
         if processor not in _vocabularies:

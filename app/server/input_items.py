@@ -43,7 +43,7 @@ def chat_messages(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _thought(item: Mapping[str, Any]) -> str:
     parts = item.get("content") or item.get("summary") or []
     parts = parts if isinstance(parts, list) else [parts]
-    texts = [part.get("text") if isinstance(part, Mapping) else None for part in parts]
-    if not all(isinstance(text, str) for text in texts):
+    texts = [part["text"] for part in parts if isinstance(part, Mapping) and "text" in part]
+    if len(texts) < len(parts) or not all(isinstance(text, str) for text in texts):
         raise RequestError("A reasoning item holds something other than texts.")
     return "\n".join(texts)

@@ -182,7 +182,7 @@ def test_models_health_and_metrics(server) -> None:
             400,
             "A medium is a data URL",
         ),
-        ({"tool_choice": "required"}, 400, "forces no call"),
+        ({"tool_choice": "required"}, 400, "the tools are none"),
         ({"presence_penalty": 1}, 400, "must be 0"),
         ({"thinking_budget": 5}, 400, "th"),
         ({"frames": 10**6}, 400, "at most 256"),
