@@ -20,7 +20,7 @@ from PIL import Image
 from ..errors import DataError, MediaError
 from .benchmarks import Loaded, Question
 from .manifest import MANIFEST_FILE, read_manifest
-from .metrics import Profile
+from .metrics import METRICS, Profile
 from .report import write_report
 from .response_log import read_lines, shard_paths
 from .runner import Share, run
@@ -56,10 +56,13 @@ def evaluate(
         one to end writes the result.
 
     Raises:
+        ConfigError: a metric has no such profile.
         DataError: the folder holds a run of something else, a row is bad and that is to stop the
             run, or the disk is full.
     """
     folder = Path(folder)
+    for metric in {*loaded.benchmark.metrics, *(each.metric for each in loaded.questions)}:
+        METRICS[metric].check(profile)
     if on_error == "stop" and loaded.bad:
         first = loaded.bad[0]
         raise DataError(

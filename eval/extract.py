@@ -130,6 +130,25 @@ def bracketed_or_last(text: str, options: Sequence[str]) -> str | None:
     return max(places, key=lambda letter: places[letter]) if places else None
 
 
+def earliest_letter(text: str, options: Sequence[str]) -> str | None:
+    """lmms-eval's EgoSchema: of "(A)", "A " and "A.", each where it stands last, the first one.
+
+    Args:
+        options: the texts that stand for A, B, ... in a reply of more than five words.
+    """
+    for mark in ",.!?;:'":
+        text = text.strip(mark)
+    text = f" {text} "
+    letters = ascii_uppercase[: len(options)]
+    forms = [(form.format(letter), letter) for form in ("({})", "{} ", "{}.") for letter in letters]
+    found = [(text.rfind(form), letter) for form, letter in forms if form in text]
+    if not found and len(text.split()) > 5:
+        lower = text.lower()
+        places = zip(letters, (option.lower() for option in options), strict=True)
+        found = [(lower.rfind(option), letter) for letter, option in places if option in lower]
+    return min(found, key=lambda each: each[0])[1] if found else None
+
+
 _PHRASES = (
     *("answer is", "the answer is", "correct answer is", "the correct answer is"),
     *("best answer is", "the best answer is", "correct option is", "the correct option is"),

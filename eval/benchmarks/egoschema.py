@@ -50,6 +50,6 @@ EGOSCHEMA = Benchmark(
     ),
     read=_read,
     prompts={"": "{question}\n{options}" + LETTER},
-    metric="choice",
+    metric="egoschema",
     max_tokens=16,
 )

@@ -39,7 +39,8 @@ def _draft(row: Row, task: str, video: str, dim: str, values, number: int) -> Dr
         texts = [line.split(". " if task == "multi-choice" else ": ", 1)[-1] for line in lines]
         same = [idx for idx, line in enumerate(lines) if line.strip() == answer.strip()]
         gold = choice_gold(same[0] if same else answer, texts)
-        metric, options = "choice", lettered(texts)
+        metric = "tempcompass" if task == "multi-choice" else "choice"
+        options = lettered(texts)
     return Draft(
         id=f"tempcompass/{task}/{video}/{dim}/{number}",
         values={"question": head, "options": options},
@@ -72,6 +73,6 @@ TEMPCOMPASS = Benchmark(
         "yes_no": "{question}\nPlease answer yes or no:",
         "caption_matching": "{question}\n{options}\nPlease directly give the best option:",
     },
-    metric="choice",
+    metric="tempcompass",
     max_tokens=16,
 )

@@ -11,10 +11,12 @@ from .long_document import LONG_DOCUMENT, generalized_f1
 from .multiple_choice import (
     AI2D,
     CHOICE,
+    EGOSCHEMA,
     LONGVIDEOBENCH,
     MLVU,
     MMMU,
     MVBENCH,
+    TEMPCOMPASS,
     VIDEO_MME,
     VIDEO_MME_V2,
 )
@@ -33,6 +35,7 @@ METRICS = {
     "chartqapro": CHARTQAPRO,
     "choice": CHOICE,
     "edit_similarity": EDIT_SIMILARITY,
+    "egoschema": EGOSCHEMA,
     "exact_match": EXACT_MATCH,
     "f1": F1,
     "longvideobench": LONGVIDEOBENCH,
@@ -44,6 +47,7 @@ METRICS = {
     "ocrbench": OCRBENCH,
     "ocrbench_v2": OCRBENCH_V2,
     "relaxed_accuracy": RELAXED_ACCURACY,
+    "tempcompass": TEMPCOMPASS,
     "video_mme": VIDEO_MME,
     "video_mme_v2": VIDEO_MME_V2,
     "vqa_accuracy": VQA_ACCURACY,

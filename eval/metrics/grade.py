@@ -95,6 +95,14 @@ class Metric:
     name: str
     graders: Mapping[Profile, Grader]
 
+    def check(self, profile: Profile | str) -> None:
+        """Refuse a profile before anything is graded.
+
+        Raises:
+            ConfigError: there is none of that name, or not of this metric.
+        """
+        self._grader(profile)
+
     def grade(
         self,
         prediction: str,

@@ -1,4 +1,4 @@
-"""Multiple choice: AI2D, MMMU, Video-MME (v1 and v2), MLVU, MVBench, LongVideoBench.
+"""Multiple choice: AI2D, MMMU, Video-MME (v1, v2), MLVU, MVBench, LongVideoBench and others.
 
 What the benchmarks differ in is only how a letter is read from the reply (`eval/extract.py`).
 VLMEvalKit's rules are those of its `exact_matching`, which asks no judge model.
@@ -11,6 +11,7 @@ from string import ascii_uppercase
 from ...errors import DataError
 from ..extract import (
     bracketed_or_last,
+    earliest_letter,
     first_letter,
     inferred_letter,
     ranked_letter,
@@ -25,6 +26,7 @@ Reader = Callable[[str, Gold], str | None]
 _HEAD = re.compile(r"^\s*([A-Z])\.")
 _OPTION = re.compile(r"^([A-E])\.\s*(.+)$", re.IGNORECASE)
 _LONE_LETTER = re.compile(r"\b([A-E])\b", re.IGNORECASE)
+_LEADING = re.compile(r"([ABCD])(?:\Z|[.)])")
 _ANSWER_IS = (
     "The best answer is",
     "The correct answer is",
@@ -74,6 +76,17 @@ def _strict(prediction: str, gold: Gold) -> str | None:
 
 def _inferred(prediction: str, gold: Gold) -> str | None:
     return inferred_letter(prediction, gold.options)
+
+
+def _ranked_among_options(prediction: str, gold: Gold) -> str | None:
+    return ranked_letter(prediction, ascii_uppercase[: len(gold.options)])
+
+
+def _earliest(prediction: str, gold: Gold) -> str | None:
+    """EgoSchema's options carry their letters."""
+    letters = ascii_uppercase[: len(gold.options)]
+    texts = [f"{letter}. {text}" for letter, text in zip(letters, gold.options, strict=True)]
+    return earliest_letter(prediction, texts)
 
 
 def _first(letters: str, dropped: tuple[str, ...]) -> Reader:
@@ -150,6 +163,17 @@ def _mlvu_official(prediction: str, gold: Gold) -> Grade:
     return Grade(score=float(taken == gold.answers[0]), taken=taken)
 
 
+def _tempcompass(prediction: str, gold: Gold) -> Grade:
+    """The whole option, or a letter at the very beginning; beyond that the kits ask a judge."""
+    right = gold.answers[0]
+    if prediction == f"{right}. {gold.options[ascii_uppercase.index(right)]}":
+        return Grade(score=1.0, taken=right)
+    found = _LEADING.match(prediction)
+    if not found:
+        return unparsed()
+    return Grade(score=float(found.group(1) == right), taken=found.group(1))
+
+
 def _bracketed(prediction: str, gold: Gold) -> str | None:
     return bracketed_or_last(prediction, gold.options)
 
@@ -190,5 +214,20 @@ LONGVIDEOBENCH = _metric(
     _by(_first_or_inferred("ABCDE", _V1)),
     _by(_first("ABCDE", _LVB), guesses=True),
 )
-# A choice whose benchmark has no rules of its own for reading a letter.
-CHOICE = Metric(name="multiple choice", graders={Profile.STRICT: _checked(_by(_strict))})
+TEMPCOMPASS = _metric("TempCompass", _tempcompass, _tempcompass, _tempcompass)
+EGOSCHEMA = Metric(
+    name="EgoSchema",
+    graders={
+        Profile.LMMS_EVAL: _checked(_by(_earliest, guesses=True)),
+        Profile.STRICT: _checked(_by(_strict)),
+    },
+)
+# A choice whose benchmark has no rules of its own: the kits' rules for any.
+CHOICE = Metric(
+    name="multiple choice",
+    graders={
+        Profile.LMMS_EVAL: _checked(_by(_ranked_among_options)),
+        Profile.VLMEVALKIT: _checked(_by(_inferred)),
+        Profile.STRICT: _checked(_by(_strict)),
+    },
+)

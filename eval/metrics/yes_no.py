@@ -9,7 +9,7 @@ _HEAD = re.compile(r"[\s*_`\"'(\[]*(yes|no)\b(?!\s*(?:,\s*)?(?:or|and)\b)", re.I
 
 
 def _official(prediction: str, gold: Gold) -> Grade:
-    """TempCompass: what the reply begins with, so "Nothing" is no."""
+    """TempCompass, and both kits without a judge: its beginning, so "Nothing" is no."""
     lower = prediction.lower()
     taken = next((word for word in ("yes", "no") if lower.startswith(word)), "")
     if not taken:
@@ -26,4 +26,12 @@ def _strict(prediction: str, gold: Gold) -> Grade:
     return Grade(score=float(taken == str(gold.answers[0]).lower()), taken=taken)
 
 
-YES_NO = Metric(name="yes or no", graders={Profile.OFFICIAL: _official, Profile.STRICT: _strict})
+YES_NO = Metric(
+    name="yes or no",
+    graders={
+        Profile.LMMS_EVAL: _official,
+        Profile.VLMEVALKIT: _official,
+        Profile.OFFICIAL: _official,
+        Profile.STRICT: _strict,
+    },
+)

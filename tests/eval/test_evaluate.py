@@ -273,3 +273,21 @@ def test_answers_are_scored_again_by_other_rules(tmp_path: Path) -> None:
     (tmp_path / "out" / RESPONSES_FILE).write_text("")
     with pytest.raises(DataError, match="no answer to 1 of 1 questions, the first 1"):
         rescore(tmp_path / "out")
+
+
+def test_a_profile_that_a_metric_lacks_is_refused_before_anything_is_asked(
+    tmp_path: Path, data: Path
+) -> None:
+    put(
+        tmp_path / "mine" / "questions.csv",
+        "file,question,answer,options,metric\np.png,Which?,A,A red cup | A dog,egoschema\n",
+    )
+    put(tmp_path / "mine" / "p.png", picture())
+    loaded = load_benchmark(BENCHMARKS["folder"], tmp_path / "mine")
+    responder = FakeResponder(lambda request: "A")
+    with pytest.raises(ConfigError, match="EgoSchema has no profile 'official'"):
+        evaluate(
+            loaded, responder, tmp_path / "out", manifest_of(loaded), profile="official",
+            share=Share(),
+        )  # fmt: skip
+    assert not responder.asked and not (tmp_path / "out").exists()

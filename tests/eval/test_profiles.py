@@ -24,9 +24,8 @@ from latentvlm.eval.metrics import (
 
 # No kit has a function of its own for these, or it asks a judge model.
 FEWER_PROFILES = {
-    "chartqapro": {Profile.OFFICIAL, Profile.STRICT},
-    "choice": {Profile.STRICT},
-    "yes_no": {Profile.OFFICIAL, Profile.STRICT},
+    "choice": {Profile.LMMS_EVAL, Profile.VLMEVALKIT, Profile.STRICT},
+    "egoschema": {Profile.LMMS_EVAL, Profile.STRICT},
 }
 OPTIONS = ("A red cup", "The dog", "Blue", "Steel")
 
@@ -45,6 +44,8 @@ def example(metric: str) -> tuple[str, Gold]:
         return "Yes, it is.", Gold(answers=("yes",))
     if METRICS[metric].name in (
         "AI2D",
+        "EgoSchema",
+        "TempCompass",
         "multiple choice",
         "MMMU",
         "MLVU",

@@ -198,6 +198,37 @@ def choice_pair(rng: random.Random, *, fewest: int = 2, most: int = 5) -> tuple[
     return prediction, Gold(answers=(rng.choice((letter, letters[0])),), options=options)
 
 
+def items_pair(rng: random.Random) -> tuple[str, Gold]:
+    """ChartQAPro: numbers, texts and lists of them, with marks for years."""
+    kinds = ("Factoid", "Conversational", "Hypothetical", "Fact Checking", "Multi Choice")
+    kind = rng.choice(kinds)
+    years = rng.choice((("NO",), ("YES",), ("NO", "YES"), ("no", "NO", "yes")))
+    if kind == "Conversational":
+        years = years[-1:]  # the mark of its last question
+    if rng.random() < 0.6:
+        gold = number(rng) if rng.random() < 0.5 else rng.choice(("True", "b", "2012", phrase(rng)))
+        prediction = number(rng) if rng.random() < 0.3 else mutated(rng, gold)
+        if rng.random() < 0.1:
+            prediction = rng.choice((f"[{gold}]", f"['{gold}']", "[]", "", f"{gold}.\n"))
+        return prediction, Gold(answers=(gold,), kind=kind, texts=years)
+    items = [rng.choice((phrase(rng, 2), number(rng), "2012")) for _ in range(rng.randint(1, 4))]
+    guessed = [mutated(rng, item) if rng.random() < 0.4 else item for item in items]
+    if rng.random() < 0.3:
+        guessed = guessed[: rng.randint(1, 4)] + [phrase(rng, 1)] * rng.randint(0, 1)
+    bare, quoted = "[{}]".format(", ".join(items)), str(items)
+    forms = (str(guessed), "[{}]".format(", ".join(guessed)), ", ".join(guessed), f"{guessed}.")
+    gold = rng.choice((bare, quoted, quoted))
+    return rng.choice(forms), Gold(answers=(gold,), kind=kind, texts=years)
+
+
+def yes_no_pair(rng: random.Random) -> tuple[str, Gold]:
+    gold = rng.choice(("yes", "no"))
+    other = rng.choice(("yes", "no", "Yes", "NO", "Nothing", "It is", "not", "yesterday", ""))
+    forms = (gold, gold.capitalize(), f"{gold}.", f"{gold}, it does", f" {gold}", other)
+    prediction = rng.choice((*forms, f"{other} {phrase(rng, 3)}", f"Answer: {gold}"))
+    return mutated(rng, prediction) if rng.random() < 0.3 else prediction, Gold(answers=(gold,))
+
+
 def eight_choices(rng: random.Random) -> tuple[str, Gold]:
     return choice_pair(rng, fewest=8, most=8)
 
@@ -425,6 +456,9 @@ def v2_pages(rng: random.Random) -> tuple[str, Gold]:
 MAKERS: dict[str, Callable[[random.Random], tuple[str, Gold]]] = {
     "ai2d": choice_pair,
     "anls": text_pair,
+    "chartqapro": items_pair,
+    "choice": choice_pair,
+    "egoschema": lambda rng: choice_pair(rng, fewest=5),
     "longvideobench": choice_pair,
     "mlvu": lambda rng: choice_pair(rng, most=4),
     "mmlongbench_doc": document_pair,
@@ -441,10 +475,14 @@ MAKERS: dict[str, Callable[[random.Random], tuple[str, Gold]]] = {
     "ocrbench_v2/tables": v2_tables,
     "ocrbench_v2/words": v2_words,
     "relaxed_accuracy": chart_pair,
+    "tempcompass": lambda rng: choice_pair(rng, most=4),
     "video_mme": lambda rng: choice_pair(rng, most=4),
     "video_mme_v2": eight_choices,
     "vqa_accuracy": vqa_pair,
+    "yes_no": yes_no_pair,
 }
+# Metrics that a kit has no rule for.
+LACKING = {"vlmevalkit": ("egoschema",)}
 
 
 def pairs(name: str, count: int, *, seed: int = 0) -> Iterator[tuple[str, Gold]]:

@@ -2,10 +2,12 @@
 
     python tests/support/record_kit_scores.py lmms-eval CHECKOUT tests/eval/kit_scores
     python tests/support/record_kit_scores.py vlmevalkit CHECKOUT tests/eval/kit_scores
+    python tests/support/record_kit_scores.py vlmevalkit CHECKOUT tests/eval/kit_scores COMMIT anls
 
-CHECKOUT is a checkout of the kit. Only the functions named here are taken out of its files and run,
-so the kit need not be installed; OCRBench v2's need apted, distance, editdistance, jieba,
-Levenshtein, lxml, nltk with its WordNet, pandas, Polygon3 and zss.
+The last records one metric anew and keeps the others. CHECKOUT is a checkout of the kit. Only the
+functions named here are taken out of its files and run, so the kit need not be installed;
+ChartQAPro's need anls; OCRBench v2's apted, distance, editdistance, jieba, Levenshtein, lxml, nltk
+with its WordNet, pandas, Polygon3 and zss.
 
 Written: `KIT.npz` with the scores of every metric, -1 where the kit drew an answer at random (with
 its own seed, 42) and NaN where it failed, and the kit's commit; and `language.json.gz` with what
@@ -30,7 +32,7 @@ from contextlib import chdir, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from metric_pairs import MAKERS, pairs
@@ -108,6 +110,18 @@ def v2_row(prediction: str, gold: Gold) -> dict[str, Any]:
     return row
 
 
+def option_row(gold: Gold) -> dict[str, Any]:
+    """A question of TempCompass as its file has it."""
+    lines = [f"{a}. {b}" for a, b in zip("ABCD", gold.options, strict=False)]
+    right = lines["ABCD".index(gold.answers[0])]
+    return {"question": "\n".join(["What?", *lines]), "answer": right}
+
+
+def judged(prompt: str) -> tuple[str, int]:
+    """In place of the judge model that a kit asks where its rules read nothing: it says no."""
+    return "Incorrect", 0
+
+
 def lmms_eval(root: Path) -> dict[str, Callable[[str, Gold], float]]:
     tasks = root / "lmms_eval/tasks"
     metrics = taken(root / "lmms_eval/api/metrics.py")
@@ -148,6 +162,30 @@ def lmms_eval(root: Path) -> dict[str, Callable[[str, Gold], float]]:
         )
         return match["exact_match"]
 
+    from anls import anls_score
+
+    known = {"anls_score": anls_score, "List": list, "Optional": Optional}
+    pro = taken(tasks / "chartqapro/utils.py", **known, _SPLIT_TO_METRIC={})
+    ego = taken(tasks / "egoschema/utils.py")
+    temp = taken(tasks / "tempcompass/utils.py")
+    temp.extract_pred.__globals__["get_eval_result"] = judged
+
+    def chartqapro(prediction: str, gold: Gold) -> float:
+        row = {"Answer": [gold.answers[0]], "Question Type": gold.kind, "Year": list(gold.texts)}
+        return pro.chartqapro_process_results(row, [prediction])["relaxed_overall"]
+
+    def egoschema(prediction: str, gold: Gold) -> float:
+        lines = [f"{a}. {b}" for a, b in zip("ABCDE", gold.options, strict=True)]
+        row = {"option": lines, "video_idx": "x", "answer": "ABCDE".index(gold.answers[0])}
+        score = ego.egoschema_process_results_generation(row, [prediction])["score"]
+        return score["pred"] == score["ground_truth"]
+
+    def tempcompass(name: str, row: Callable[[Gold], dict[str, Any]]) -> Callable[..., float]:
+        process = getattr(temp, f"tempcompass_process_results_{name}")
+        return lambda p, g: process(row(g) | {"dim": "x", "video_id": "x"}, [p])["avg_accuracy"][
+            "rating"
+        ]
+
     def choices(gold: Gold) -> tuple[list[str], dict[str, str]]:
         index, letters = shared.get_multi_choice_info(gold.options)[:2]
         return letters, index
@@ -171,6 +209,11 @@ def lmms_eval(root: Path) -> dict[str, Callable[[str, Gold], float]]:
 
     scorers = {
         "ai2d": ai2d_score,
+        "chartqapro": chartqapro,
+        "choice": lambda p, g: ranked(p, choices=list("ABCDE"[: len(g.options)])) == g.answers[0],
+        "egoschema": egoschema,
+        "tempcompass": tempcompass("multi_choice", option_row),
+        "yes_no": tempcompass("yes_no", lambda g: {"question": "", "answer": g.answers[0]}),
         "anls": lambda p, g: metrics.anls(list(g.answers), [p])["anls"],
         "longvideobench": lambda p, g: (
             long.parse_multi_choice_response(p, *choices(g)) == g.answers[0]
@@ -207,7 +250,6 @@ def vlmevalkit(root: Path) -> dict[str, Callable[[str, Gold], float]]:
     import copy
     import os
     from collections import Counter
-    from typing import Optional
 
     import pandas
 
@@ -324,8 +366,35 @@ def vlmevalkit(root: Path) -> dict[str, Callable[[str, Gold], float]]:
         row = v2_row(prediction, gold) | ({"eval": gold.rule} if gold.rule else {})
         return second.process_predictions([row])[0]["score"]
 
+    from anls import anls_score
+
+    pro = taken(utils / "chartqapro.py", Optional=Optional, List=list)
+    # The function imports its measure where it runs.
+    pro_scores = pro.evaluate_predictions_chartqapro
+    temp = taken(
+        utils / "tempcompass.py",
+        **{f"system_prompt_{name}": "" for name in ("multi_choice", "caption_matching", "YorN")},
+    )
+
+    def chartqapro(prediction: str, gold: Gold) -> float:
+        assert anls_score
+        row = {"Answer": [gold.answers[0]], "Question Type": gold.kind, "Year": list(gold.texts)}
+        return pro_scores([row | {"prediction": prediction}])["Overall"]
+
+    def tempcompass(prediction: str, gold: Gold) -> float:
+        row = option_row(gold) | {"prediction": prediction, "candidates": []}
+        return temp.evaluate_tempcompass_mcq(None, row | {"task_type": "multi-choice"})["rating"]
+
+    def yes_no(prediction: str, gold: Gold) -> float:
+        row = {"question": "", "answer": gold.answers[0], "prediction": prediction}
+        return temp.evaluate_tempcompass_YorN(None, row)["rating"]
+
     scorers = {
         "ai2d": vanilla,
+        "chartqapro": chartqapro,
+        "choice": vanilla,
+        "tempcompass": tempcompass,
+        "yes_no": yes_no,
         "anls": vqa_score("DocVQA", "anls"),
         "longvideobench": by_letter(long.extract_characters_regex, long.extract_option),
         "mlvu": with_option(mlvu.check_ans_with_model),
@@ -372,11 +441,17 @@ def language_of_the_pairs() -> dict[str, Any]:
 def main(argv: list[str]) -> None:
     kit, root, out = argv[0], Path(argv[1]).resolve(), Path(argv[2]).resolve()
     commit = argv[3] if len(argv) > 3 else ""
+    only = argv[4:]
     if not commit:
         asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
         commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     scorers = {"lmms-eval": lmms_eval, "vlmevalkit": vlmevalkit}[kit](root)
+    file = out / f"{kit.replace('-', '_')}.npz"
     arrays: dict[str, np.ndarray] = {"commit": np.array(commit)}
+    if only:
+        with np.load(file) as old:
+            arrays = dict(old) | arrays
+        scorers = {name: scorers[name] for name in only}
     for name, scorer in scorers.items():
         score = quiet(scorer)
         # Spotting leaves files where it runs.
@@ -387,8 +462,8 @@ def main(argv: list[str]) -> None:
         arrays[f"{name}:places"] = places.astype(np.uint16)
         print(f"{name}: {len(levels)} levels, mean {np.mean(values):.4f}", file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(out / f"{kit.replace('-', '_')}.npz", **arrays)
-    if kit == "lmms-eval":
+    np.savez_compressed(file, **arrays)
+    if kit == "lmms-eval" and not only:
         text = json.dumps(language_of_the_pairs(), ensure_ascii=False, sort_keys=True)
         with gzip.GzipFile(out / "language.json.gz", "wb", mtime=0) as file:
             file.write(text.encode("utf-8"))
