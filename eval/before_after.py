@@ -48,7 +48,6 @@ from .documents import RUNGS, DocumentSample, content_hash, document_samples
 DOCUMENT_RUNGS = ("lines", "small")
 RESULT = "before-after"
 _ROWS = RowLimits(tokens=2048, patches=8192)
-_EXPORT = {"num_prompts": 32, "num_held_out": 4, "num_answers": 0}
 Notify = Callable[[str], None]
 _HEADING = """## In few bits, before and after distillation
 
@@ -69,6 +68,7 @@ def compare_exports(
     recipe: Recipe,
     *,
     questions: int = 200,
+    prompts: int = 32,
     rungs: tuple[str, ...] = DOCUMENT_RUNGS,
     notify: Notify = lambda line: None,
 ) -> dict[str, Any]:
@@ -80,6 +80,7 @@ def compare_exports(
     Args:
         recipe: its last `distill` stage says which export.
         questions: of each rung.
+        prompts: that each export is calibrated on.
 
     Raises:
         ConfigError: no stage distils for an export, or the run starts with no model folder.
@@ -98,14 +99,16 @@ def compare_exports(
     with tempfile.TemporaryDirectory(prefix="latentvlm-") as scratch:
         folders = {"before": Path(scratch) / "before", "after": _place(output / "export")}
         sources = {"before": before, "after": output / "model"}
-        results: dict[str, Any] = {"bf16": _measure(_open(settings.folder), rows)}
+        results: dict[str, Any] = {"bf16": _score(rows, [row.taught for row in rows])}
         for name, folder in folders.items():
             made = export(
                 sources[name],
                 folder,
                 recipe=table,
                 layout=quantize.export_layout,
-                **_EXPORT,  # type: ignore[arg-type]  # counts
+                num_prompts=prompts,
+                num_held_out=4,
+                num_answers=0,
             )
             notify(f"{name}: exported and proven, {made.proof.bits:.2f} bits a parameter")
             model = _open(folder)
@@ -241,20 +244,28 @@ def _measure(
     ranges: InputRanges | None = None,
     formats: dict[str, WeightFormat] | None = None,
 ) -> dict[str, Any]:
-    """KL and agreement over all rows, exact answers of each rung."""
-    scores = {row.rung: AnswerScores() for row in rows}
-    total, agreed, count = 0.0, 0, 0
+    """`_score` of a model, its inputs rounded too if there are ranges for them."""
+
+    def answers(batch: Batch) -> Tensor:
+        _, hidden, row, _ = run_row(model, batch, Precision(), tower_gradient=False)
+        return model.language_model.logits(hidden[labelled(row)])
+
     around = nullcontext()
     if ranges is not None and formats is not None:
         around = inputs_changed(model, list(formats), rounding_inputs(ranges, formats))
     with around:
-        for each in rows:
-            _, hidden, row, _ = run_row(model, each.batch, Precision(), tower_gradient=False)
-            logits = model.language_model.logits(hidden[labelled(row)])
-            scores[each.rung].add(logits, row)
-            kl, agree = divergence(logits, each.taught, 1.0)
-            total, agreed = total + float(kl.sum()), agreed + int(agree.sum())
-            count += len(kl)
+        return _score(rows, [answers(row.batch) for row in rows])
+
+
+def _score(rows: list[_Row], said: list[Tensor]) -> dict[str, Any]:
+    """KL and agreement over all rows, exact answers of each rung."""
+    scores = {row.rung: AnswerScores() for row in rows}
+    total, agreed, count = 0.0, 0, 0
+    for row, logits in zip(rows, said, strict=True):
+        scores[row.rung].add(logits, row.batch)
+        kl, agree = divergence(logits, row.taught, 1.0)
+        total, agreed = total + float(kl.sum()), agreed + int(agree.sum())
+        count += len(kl)
     return {
         "kl": total / count,
         "agreement": agreed / count,

@@ -20,6 +20,9 @@ def distill(
     questions: Annotated[
         int, typer.Option(min=1, help="Questions of latentvlm-docs, of each of two rungs.")
     ] = 200,
+    prompts: Annotated[
+        int, typer.Option(min=1, help="Prompts that each export is calibrated on.")
+    ] = 32,
     card: Annotated[
         str | None,
         typer.Option(
@@ -37,7 +40,10 @@ def distill(
         raise typer.Exit(3)
     found = find_recipe(recipe)
     result = compare_exports(
-        found, questions=questions, notify=lambda line: typer.echo(line, err=True)
+        found,
+        questions=questions,
+        prompts=prompts,
+        notify=lambda line: typer.echo(line, err=True),
     )
     print(before_after_table(result))
     print(f"\nThe proven export is {Path(found.output) / 'export'}.")

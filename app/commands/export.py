@@ -51,7 +51,8 @@ def export(
     recipe: Annotated[
         str,
         typer.Option(
-            help="A published recipe, such as super-nvfp4; auto; all (with --proofs-only)."
+            help="A published recipe, such as super-nvfp4; auto; the folder of an export, for its "
+            "recipe again; all (with --proofs-only)."
         ),
     ],
     layout: Annotated[str, typer.Option(help="modelopt or compressed-tensors.")] = "modelopt",
@@ -73,6 +74,7 @@ def export(
     from ...vlm.export.all_recipes import prove_all
     from ...vlm.export.export import export as write
     from ...vlm.export.layouts import check_layout
+    from ...vlm.export.recorded import recorded_recipe
     from ...vlm.export.search import Budget
 
     folder = _folder(model)
@@ -93,10 +95,11 @@ def export(
         prove_all(folder, out, name=model, **options)
         print(f"The proofs are in {out}.")
         return
+    recorded = recorded_recipe(recipe)
     made = write(
         folder,
         out,
-        recipe=recipe,
+        recipe=recipe if recorded is None else recorded[0],
         layout=layout,  # type: ignore[arg-type]  # checked above
         changes=changes or (),
         max_shard_bytes=int(max_shard_gb * 1e9),

@@ -84,7 +84,7 @@ def test_a_rounded_student_comes_nearer_and_what_it_is_exported_as_is_proven(
     assert made.proof.holds
 
 
-@pytest.mark.parametrize("activations", [True, False])
+@pytest.mark.parametrize("activations", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_stopped_run_ends_like_one_that_ran_on(
     tmp_path: Path, teacher: Path, activations: bool
 ) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..quantize.fp8 import BLOCK, dequantize_fp8, quantize_fp8
 from ..quantize.int4 import dequantize_int4, quantize_int4
 from ..quantize.int8 import dequantize_int8, quantize_int8
-from ..quantize.nvfp4 import dequantize_nvfp4, quantize_nvfp4
+from ..quantize.nvfp4 import round_nvfp4
 from ..quantize.recipes import WeightFormat
 from .layouts import Layout, int4_group
 
@@ -32,9 +32,7 @@ def rounded_weight(
         return dequantize_fp8(*quantize_fp8(weight, form.granularity, largest=shared))
     if form.stored == "NVFP4":
         divides = layout == "compressed-tensors"
-        return dequantize_nvfp4(
-            quantize_nvfp4(weight, divides=divides, search=form.search, largest=largest)
-        )
+        return round_nvfp4(weight, divides=divides, search=form.search, largest=largest)
     if form.stored == "INT8":
         return dequantize_int8(*quantize_int8(weight))
     group = int4_group(form, weight.shape[-1])
@@ -57,7 +55,7 @@ def rounded_inputs(values: Tensor, form: WeightFormat, largest: Tensor) -> Tenso
     """
     shared = largest.reshape(1, 1)
     if form.kind == "NVFP4":
-        return dequantize_nvfp4(quantize_nvfp4(values, largest=shared))
+        return round_nvfp4(values, largest=shared)
     if form.granularity == "tensor":
         return dequantize_fp8(*quantize_fp8(values, "tensor", largest=shared))
     if form.granularity == "channel":

@@ -79,6 +79,14 @@ def decode_e2m1(codes: Tensor) -> Tensor:
     return both.view(torch.float32).view(*codes.shape[:-1], 2 * codes.shape[-1])
 
 
+def round_e2m1(values: Tensor) -> Tensor:
+    """What `decode_e2m1(encode_e2m1(values))` gives, without making the codes."""
+    sizes = values.abs()
+    step = torch.where(sizes < 2, 0.5, torch.where(sizes < 4, 1.0, 2.0))
+    # to the nearest multiple, ties to the even one, which has the even code
+    return (sizes / step).round_().mul_(step).clamp_max_(LARGEST_CODE).copysign_(values)
+
+
 def quantize_nvfp4(
     weight: Tensor,
     *,
@@ -99,6 +107,33 @@ def quantize_nvfp4(
         InputError: K is no multiple of 16, or the weight holds NaN or infinity.
         ConfigError: there is no such search.
     """
+    blocks, block_scales, tensor_scale = _scaled(weight, divides, search, largest)
+    steps = _steps(block_scales, tensor_scale, divides=divides)
+    return Nvfp4(
+        codes=encode_e2m1((blocks / steps.unsqueeze(-1)).flatten(-2)),
+        block_scales=block_scales,
+        tensor_scale=tensor_scale,
+        divides=divides,
+    )
+
+
+def round_nvfp4(
+    weight: Tensor,
+    *,
+    divides: bool = False,
+    search: ScaleSearch = "max",
+    largest: Tensor | None = None,
+) -> Tensor:
+    """What `quantize_nvfp4` and `dequantize_nvfp4` make of a weight, without packing it."""
+    blocks, block_scales, tensor_scale = _scaled(weight, divides, search, largest)
+    steps = _steps(block_scales, tensor_scale, divides=divides).unsqueeze(-1)
+    return round_e2m1(blocks / steps).mul_(steps).flatten(-2)
+
+
+def _scaled(
+    weight: Tensor, divides: bool, search: ScaleSearch, largest: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Blocks `(..., N, K/16, 16)`, bytes of their scales, and the matrix's scale."""
     check_search(search)
     num_columns = weight.shape[-1]
     if num_columns % GROUP:
@@ -118,13 +153,7 @@ def quantize_nvfp4(
     block_scales = _encode_scales(maxima, tensor_scale, divides=divides)
     if search != "max":
         block_scales = _searched(blocks, block_scales, tensor_scale, divides=divides, search=search)
-    steps = _steps(block_scales, tensor_scale, divides=divides)
-    return Nvfp4(
-        codes=encode_e2m1((blocks / steps.unsqueeze(-1)).flatten(-2)),
-        block_scales=block_scales,
-        tensor_scale=tensor_scale,
-        divides=divides,
-    )
+    return blocks, block_scales, tensor_scale
 
 
 def _encode_scales(
@@ -154,7 +183,7 @@ def _searched(
 
     def errors(codes: Tensor, at: Tensor) -> Tensor:
         steps = steps_of(codes, at).unsqueeze(-1)
-        return (decode_e2m1(encode_e2m1(flat[at] / steps)) * steps - flat[at]).square().sum(-1)
+        return (round_e2m1(flat[at] / steps) * steps - flat[at]).square().sum(-1)
 
     def floors(codes: Tensor, at: Tensor) -> Tensor:
         return (maxima[at] - LARGEST_CODE * steps_of(codes, at)).clamp_min(0).square()

@@ -10,6 +10,7 @@ from ...errors import ConfigError
 from ..api import PRETRAINED
 from ..export.all_recipes import layouts_of
 from ..export.layouts import LAYOUTS, Layout
+from ..export.recorded import recorded_recipe
 from ..quantize.recipes import AUTO, recipe_named
 from ..quantize.recipes import Recipe as ExportRecipe
 
@@ -19,7 +20,8 @@ class Quantization:
     """The export that the student is rounded for, in every forward, as `latentvlm export` rounds.
 
     Attributes:
-        recipe: a name of an export's recipe, such as `nano-vl-nvfp4`.
+        recipe: a name of an export's recipe, such as `nano-vl-nvfp4`, or the folder of an export,
+            whose table is taken: so one that `auto` found.
         layout: `modelopt` or `compressed-tensors`; the first that has the recipe, if empty.
         changes: `CLASS=FORMAT`, as `--set` of the export.
         activations: also round what goes into the products, where readers of the format do.
@@ -34,7 +36,9 @@ class Quantization:
 
     def __post_init__(self) -> None:
         if self.recipe == AUTO:
-            raise ConfigError("recipe auto is a search, made anew by each export; name a table")
+            raise ConfigError(
+                "recipe auto is a search; export by it once, and give the folder of that export"
+            )
         self.export_recipe()
         if self.layout not in ("", *LAYOUTS):
             raise ConfigError(f"layout is {self.layout!r}; it must be {' or '.join(LAYOUTS)}")
@@ -43,12 +47,17 @@ class Quantization:
 
     def export_recipe(self) -> ExportRecipe:
         """The table of formats."""
-        return recipe_named(self.recipe).changed(self.changes)
+        recorded = recorded_recipe(self.recipe)
+        found = recipe_named(self.recipe) if recorded is None else recorded[0]
+        return found.changed(self.changes)
 
     @property
     def export_layout(self) -> Layout:
         """How the export is laid out."""
-        return self.layout or layouts_of(self.recipe)[0]  # type: ignore[return-value]  # checked
+        if self.layout:
+            return self.layout  # type: ignore[return-value]  # checked
+        recorded = recorded_recipe(self.recipe)
+        return layouts_of(self.recipe)[0] if recorded is None else recorded[1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from latentvlm.vlm.export.source import WeightSource
 from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.quantize.recipes import FORMATS, recipe_named
+from latentvlm.vlm.train.distill_settings import Quantization
 from latentvlm.vlm.train.input_ranges import InputRanges, inputs_changed, rounding_inputs
 from latentvlm.vlm.train.stored import StoredForm, StraightThrough, weights_replaced
 
@@ -73,6 +74,13 @@ def test_gated_weights_share_scales_as_in_the_export(tmp_path: Path, family: str
            num_prompts=1, num_held_out=1, num_answers=0)  # fmt: skip
     stored = StoredForm(model, recipe_named("ultra-nvfp4"), "modelopt")
     require_same(model, tmp_path / "out", stored)
+
+
+def test_the_recipe_of_an_export_is_taken_from_its_record(exported) -> None:
+    out, made = exported("cpu-int4", "compressed-tensors")
+    settings = Quantization(recipe=str(out))
+    assert settings.export_recipe() == made.plan.recipe
+    assert settings.export_layout == "compressed-tensors"
 
 
 def test_weights_of_a_float32_model_are_rounded_as_a_run_writes_them(tmp_path: Path) -> None:

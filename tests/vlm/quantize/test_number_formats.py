@@ -21,6 +21,7 @@ from latentvlm.vlm.quantize.nvfp4 import (
     dequantize_nvfp4,
     encode_e2m1,
     quantize_nvfp4,
+    round_e2m1,
 )
 
 ROWS = torch.tensor(
@@ -90,6 +91,7 @@ def test_every_e2m1_code_and_the_numbers_around_its_bounds() -> None:
     near = torch.cat([middles, *(torch.nextafter(middles, torch.tensor(to)) for to in (9e9, -1.0))])
     near = torch.cat([near, -near])
     near = near[: len(near) // 2 * 2]
+    assert torch.equal(round_e2m1(near), decode_e2m1(encode_e2m1(near)))
     codes = encode_e2m1(near)
     assert torch.stack([codes & 15, codes >> 4], -1).flatten().tolist() == [
         plain_e2m1(value) for value in near.tolist()
