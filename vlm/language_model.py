@@ -129,22 +129,24 @@ class LanguageModel(nn.Module):
             nn.init.normal_(parameter, std=into_residual if residual else std)
 
     def weights_read_together(self) -> list[tuple[list[Tensor], int]]:
-        """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them."""
+        """The large weights in the order a token meets them, as `ops.arena.lay_out` takes them.
+
+        Packed ones are left out.
+        """
         groups: list[tuple[list[Tensor], int]] = []
         for layer in self.layers:
             if isinstance(layer, Block):
                 groups += layer.mixer.weights_read_together()
         if not self.config.tie_word_embeddings:
             groups.append(([self.lm_head.weight], 0))
-        return groups
+        plain = [([w for w in weights if isinstance(w, Tensor)], dim) for weights, dim in groups]
+        return [(weights, dim) for weights, dim in plain if weights]
 
     def prepare_for_decoding(self) -> "LanguageModel":
         """Lay the weights out in memory as single rows read them fastest, for float32 on a CPU.
 
         Names, shapes and values stay. For a model that is done training and stays where it is.
         """
-        if self.is_packed:
-            return self
         groups = self.weights_read_together()
         kinds = {(weight.device.type, weight.dtype) for weights, _ in groups for weight in weights}
         if kinds == {("cpu", torch.float32)}:
@@ -275,8 +277,9 @@ class LanguageModel(nn.Module):
         layers.
         """
         tensors = [*self.parameters(), *cache.tensors()]
-        is_plain = not self.is_packed and not self.is_spread
-        if is_plain and all(t.dtype == torch.float32 for t in tensors):
+        where = {t.device.type for t in tensors}
+        is_near = not self.is_spread and (where == {"cpu"} or not self.is_packed)
+        if is_near and all(t.dtype == torch.float32 for t in tensors):
             parts = [layer.decode_weights() for layer in self.layers if isinstance(layer, Block)]
             known = [part for part in parts if part is not None]
             if len(known) == len(parts):

@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import CheckpointError
 from .kv_scales import is_kv_scale
 from .names import Family, is_expert_stack, listed, stack_shape
-from .quantized import Sources, unlike
+from .quantized import Quantized, Sources, unlike
 from .shards import FLOATS, ShardReader
 from .stored_weights import StoredWeight
 
@@ -34,6 +34,15 @@ class Contents:
     def has_draft_head(self) -> bool:
         """transformers drops it when it saves."""
         return any(map(_is_draft, self.sources))
+
+    def in_few_bits(self, quantized: Quantized) -> set[str]:
+        """Names of ours that are stored in few bits, or made so when they are opened that way."""
+        return {
+            name
+            for name, found in self.sources.items()
+            if any(disk in self.stored for disk in found.values())
+            or (quantized == "experts-int8" and is_expert_stack(name))
+        }
 
     def without_draft_head(self) -> "Contents":
         """The rest, for a model whose configuration has none."""

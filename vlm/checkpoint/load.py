@@ -1,7 +1,7 @@
 """Open a checkpoint folder as a model. Strict: every tensor has a place, every place a tensor."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import torch
@@ -99,14 +99,13 @@ def load_model(
         tied = f"{prefix}lm_head.weight" if text.config.tie_word_embeddings else None
         if device is None or isinstance(device, str | torch.device):
             device = _always(torch.device(device or "cpu"))
-        is_plain = not stored and quantized != "experts-int8"
         types = {device(name).type for name in model.state_dict()}
-        laid_out = for_decoding and is_plain and (types, dtype) == ({"cpu"}, torch.float32)
+        laid_out = for_decoding and (types, dtype) == ({"cpu"}, torch.float32)
         wishes = Wishes(
             device_of=device,
             dtype=dtype,
             quantized=quantized,
-            reserved=_reserve(model, text) if laid_out else {},
+            reserved=_reserve(model, text, contents.in_few_bits(quantized)) if laid_out else {},
         )
         weights = read_weights(contents, model, wishes, tied=tied)
         put_kv_scales(reader, family.place, dict(model.named_modules()).get)
@@ -146,8 +145,12 @@ def _always(device: torch.device) -> Callable[[str], torch.device]:
     return lambda name: device
 
 
-def _reserve(model: nn.Module, text: LanguageModel) -> dict[str, Tensor]:
-    """Where each weight that a decode step reads will lie, by name."""
+def _reserve(model: nn.Module, text: LanguageModel, packed: Set[str]) -> dict[str, Tensor]:
+    """Where each weight that a decode step reads as it is will lie, by name."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = text.weights_read_together()
+    groups = [
+        ([weight for weight in weights if names[id(weight)] not in packed], dim)
+        for weights, dim in text.weights_read_together()
+    ]
+    groups = [(weights, dim) for weights, dim in groups if weights]
     return {names[id(parameter)]: place for parameter, place in arena.places(groups)}

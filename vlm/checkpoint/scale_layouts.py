@@ -47,6 +47,12 @@ def are_positive(scale: Tensor) -> bool:
     return bool(((scale > 0) & scale.isfinite()).all())
 
 
+def holds_nan(codes: Tensor) -> bool:
+    """Whether E4M3 bytes hold NaN, of either sign: the largest byte, or the largest int8."""
+    largest = int(codes.max()), int(codes.view(torch.int8).max())
+    return largest[0] == NAN_CODE + 0x80 or largest[1] == NAN_CODE
+
+
 def are_block_scales(scales: Tensor, codes: Tensor) -> bool:
     """Whether E4M3 bytes are positive numbers; zero may stand where all codes are zeros too."""
     low, high = map(int, torch.aminmax(scales))

@@ -28,6 +28,7 @@ from .scale_layouts import (
     are_block_scales,
     are_positive,
     fp8_scale_shape,
+    holds_nan,
     number_shape,
     spread,
 )
@@ -113,7 +114,7 @@ class StoredWeight:
         """The buffers of a packed weight, on a device.
 
         Raises:
-            CheckpointError: a scale is NaN, infinite, negative or zero.
+            CheckpointError: a scale is NaN, infinite, negative or zero, or a code of FP8 is NaN.
         """
         codes = reader.tensor(self.codes)
         codes = codes if self.format == "INT8" else codes.contiguous().view(torch.uint8)
@@ -127,6 +128,11 @@ class StoredWeight:
             assert layout is not None
             parts = {"codes": codes, "scale": spread(scale.float(), layout)}
             self._require(are_positive(parts["scale"]), self.scale)
+            if self.format == "FP8" and holds_nan(codes):
+                raise CheckpointError(
+                    f"{self.codes} holds NaN: the file is damaged, or its quantization failed; "
+                    "copy or download it again."
+                )
         else:
             single = reader.tensor(self.tensor_scale).float()
             layout = number_shape(tuple(single.shape), shape)

@@ -19,7 +19,7 @@ from torch import Tensor
 from .attention import decode_attention
 from .decode_mamba import MambaScratch, mamba_step
 from .decode_moe import moe_step
-from .decode_parts import Projection, Stream
+from .decode_parts import Product, Projection, Stream
 from .decode_weights import AttentionWeights, LayerWeights, MambaWeights, MlpWeights, MoeWeights
 
 Step = Callable[[Tensor], Tensor]
@@ -31,7 +31,7 @@ def build_step(layers: Sequence[LayerWeights], caches: Sequence, num_seqs: int) 
     Its result is good until it is called again.
 
     Args:
-        layers: float32 tensors of every layer.
+        layers: float32 tensors of every layer, and packed weights.
         caches: what `vlm/cache.py` holds for each of them.
         num_seqs: sequences in the caches.
     """
@@ -62,7 +62,7 @@ def build_step(layers: Sequence[LayerWeights], caches: Sequence, num_seqs: int) 
 
 def _attention_step(w: AttentionWeights, cache, stream: Stream) -> Callable[[], object]:
     S, x_SD, norm = stream.x.shape[0], stream.x, stream.norm(w.norm, w.eps)
-    o_proj = w.o_proj.t()
+    o_proj = Product(w.o_proj)
     weights = [w.q_proj, w.k_proj, w.v_proj]
     project = Projection(weights, x_SD.new_empty(S, sum(weight.shape[0] for weight in weights)))
     q, k, v = (part.view(S, -1, w.head_dim) for part in project.parts)
@@ -71,18 +71,18 @@ def _attention_step(w: AttentionWeights, cache, stream: Stream) -> Callable[[], 
         project(norm())
         keys, values = cache.append_one(k, v)
         out = decode_attention(q, keys, values, cache.lengths)
-        x_SD.addmm_(out.view(S, -1), o_proj)
+        o_proj.add(out.view(S, -1), x_SD)
 
     return step
 
 
 def _mlp_step(w: MlpWeights, stream: Stream) -> Callable[[], object]:
     x_SD, norm = stream.x, stream.norm(w.norm, w.eps)
-    up_proj, down_proj = w.up_proj.t(), w.down_proj.t()
-    hidden = x_SD.new_empty(x_SD.shape[0], up_proj.shape[1])
+    up_proj, down_proj = Product(w.up_proj), Product(w.down_proj)
+    hidden = x_SD.new_empty(x_SD.shape[0], up_proj.num_out)
 
     def step() -> None:
-        torch.mm(norm(), up_proj, out=hidden).relu_()
-        x_SD.addmm_(hidden.mul_(hidden), down_proj)
+        up_proj.put(norm(), hidden).relu_()
+        down_proj.add(hidden.mul_(hidden), x_SD)
 
     return step

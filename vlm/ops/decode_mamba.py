@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .decode_parts import InverseRms, Stream
+from .decode_parts import InverseRms, Product, Stream
 from .decode_weights import MambaWeights
 
 
@@ -24,7 +24,7 @@ class MambaScratch:
         S, R, P = num_seqs, heads // groups, inner // heads
 
         def empty(*shape: int) -> Tensor:
-            return torch.empty(*shape, device=w.in_proj.device, dtype=w.in_proj.dtype)
+            return torch.empty(*shape, device=w.A_log.device, dtype=w.A_log.dtype)
 
         # gate | convolution | dt; the convolution's output takes the place of its input, so that
         # one SiLU serves gate and output
@@ -55,7 +55,7 @@ def mamba_step(
 ) -> Callable[[], object]:
     """A function that adds one token of each sequence through the layer to the stream."""
     s, x_SD, norm = scratch, stream.x, stream.norm(w.norm, w.eps)
-    in_proj, out_proj = w.in_proj.t(), w.out_proj.t()
+    in_proj, out_proj = Product(w.in_proj), Product(w.out_proj)
     # what is added to the products: nothing but the bias of dt
     bias = torch.zeros_like(s.projected[0])
     bias[-w.dt_bias.shape[0] :] = w.dt_bias
@@ -70,7 +70,7 @@ def mamba_step(
     state_columns = state_groups.flatten(0, 1).mT
 
     def step() -> None:
-        torch.addmm(bias, norm(), in_proj, out=s.projected)
+        in_proj.put_sum(bias, norm(), s.projected)
         torch.cat([cache.conv_rows, s.conv_in], dim=1, out=s.window)
         cache.conv_rows.copy_(s.window_tail)
         y = torch.addcmul(conv_bias, s.taps[0], taps[0], out=s.conv_out)
@@ -89,6 +89,6 @@ def mamba_step(
         s.y_heads.addcmul_(s.x_heads, D)
         s.y_row.mul_(s.gate)
         s.y_groups.mul_(inverse_rms(s.y_groups))
-        x_SD.addmm_(s.y_row.mul_(w.gated_norm), out_proj)
+        out_proj.add(s.y_row.mul_(w.gated_norm), x_SD)
 
     return step

@@ -4,13 +4,16 @@ Letters: S sequences, D hidden, E experts, K experts per token, I expert width, 
 and out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
+from ..quantize.packed import PackedWeight
 from .decode_parts import Projection, Stream, Sum
 from .decode_weights import MoeWeights
-from .experts import experts_in_place
+from .experts import ExpertProducts, experts_in_place
+from .quantized import add_products_of_rows, put_products_of_row
 from .routing import choose, choose_one
 
 
@@ -31,7 +34,7 @@ def moe_step(w: MoeWeights, stream: Stream) -> Callable[[], object]:
     project = Projection(inputs, row)
     add = Sum(outputs, row[:, num_logits:])
     logits, *latent, shared = project.parts
-    ups, downs = w.up_proj.mT.unbind(), w.down_proj.mT.unbind()
+    ups, downs = ExpertProducts(w.up_proj), ExpertProducts(w.down_proj)
 
     def several() -> None:
         h_SD = norm()
@@ -48,20 +51,53 @@ def moe_step(w: MoeWeights, stream: Stream) -> Callable[[], object]:
 
     hidden = buffer[:, buffer.shape[1] - K * width - shared.shape[1] :]
     hidden_rows = buffer[:, projected:].split(width, dim=1)
+    put_hidden = _hidden_of_row(w.up_proj, buffer[:, projected:])
+    add_outputs = _outputs_of_rows(w.down_proj, hidden_rows)
 
     def one() -> None:
         h_SD = norm()
         project(h_SD)
         ids, weights = choose_one(logits, w.gate_bias, w.routing)
         z = latent[0] if latent else h_SD
-        for e, out in zip(ids, hidden_rows, strict=True):
-            torch.mm(z, ups[e], out=out)
+        put_hidden(z, ids)
         hidden.relu_()
         hidden.mul_(hidden)
-        y, kept = (z, 0) if latent else (x_SD, 1)  # the first product replaces the latent input
-        for e, weight, row in zip(ids, weights, hidden_rows, strict=True):
-            y.addmm_(row, downs[e], beta=kept, alpha=weight)
-            kept = 1
+        # without latents the experts add to the stream, else they take the place of their input
+        add_outputs(ids, weights, z if latent else x_SD, not latent)
         add(x_SD)
 
     return one if S == 1 else several
+
+
+def _hidden_of_row(
+    stack: Tensor | PackedWeight, out: Tensor
+) -> Callable[[Tensor, list[int]], object]:
+    """Puts the products of one row with its experts side by side into `out`."""
+    if isinstance(stack, PackedWeight):
+        return lambda z, ids: put_products_of_row(z[0], stack, ids, out)
+    matrices, rows = stack.mT.unbind(), out.split(stack.shape[1], dim=1)
+
+    def put(z: Tensor, ids: list[int]) -> None:
+        for e, row in zip(ids, rows, strict=True):
+            torch.mm(z, matrices[e], out=row)
+
+    return put
+
+
+def _outputs_of_rows(
+    stack: Tensor | PackedWeight, rows: Sequence[Tensor]
+) -> Callable[[list[int], list[float], Tensor, bool], object]:
+    """Adds the weighted products of the experts' hidden rows to a row, or puts them there."""
+    if isinstance(stack, PackedWeight):
+        return lambda ids, weights, y, keep: add_products_of_rows(
+            rows, stack, ids, weights, y, keep=keep
+        )
+    matrices = stack.mT.unbind()
+
+    def add(ids: list[int], weights: list[float], y: Tensor, keep: bool) -> None:
+        kept = int(keep)
+        for e, weight, row in zip(ids, weights, rows, strict=True):
+            y.addmm_(row, matrices[e], beta=kept, alpha=weight)
+            kept = 1
+
+    return add

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..quantize.packed import PackedWeight
 from .arena import joined
+from .quantized import put_product
 
 
 class Stream:
@@ -50,37 +52,75 @@ class InverseRms:
         return torch.addcmul(self.eps, norm, norm, value=1 / x.shape[-1]).rsqrt_()
 
 
+class Product:
+    """`x @ weight.T` of a weight `(out, in)`, in float32: one call, or tiles of a packed one."""
+
+    def __init__(self, weight: Tensor | PackedWeight) -> None:
+        self.num_out = weight.shape[0]
+        if isinstance(weight, PackedWeight):
+            self.packed, self.matrix = weight, None
+        else:
+            self.packed, self.matrix = None, weight.t()
+
+    def put(self, x: Tensor, out: Tensor) -> Tensor:
+        """The product into `out`."""
+        if self.matrix is not None:
+            return torch.mm(x, self.matrix, out=out)
+        assert self.packed is not None
+        return put_product(x, self.packed, out)
+
+    def put_sum(self, bias: Tensor, x: Tensor, out: Tensor) -> Tensor:
+        """The product and a bias into `out`."""
+        if self.matrix is not None:
+            return torch.addmm(bias, x, self.matrix, out=out)
+        return self.put(x, out).add_(bias)
+
+    def add(self, x: Tensor, into: Tensor) -> Tensor:
+        """The product added to `into`."""
+        if self.matrix is not None:
+            return into.addmm_(x, self.matrix)
+        return into.add_(self.put(x, into.new_empty(into.shape)))
+
+
 class Projection:
     """Products of one input with several weights `(out, D)`: one, if they are neighbours."""
 
-    def __init__(self, weights: Sequence[Tensor], row: Tensor) -> None:
+    def __init__(self, weights: Sequence[Tensor | PackedWeight], row: Tensor) -> None:
         """`row` `(S, sum of out)` is where the results go, side by side."""
         sizes = [weight.shape[0] for weight in weights]
-        together = joined(weights, dim=0)
+        together = _joined(weights, dim=0)
         self.row = row
         self.parts = row.split(sizes, dim=1)
         if together is not None:
-            self.products = [(together.t(), row)]
+            self.products = [(Product(together), row)]
         else:
-            self.products = [(w.t(), part) for w, part in zip(weights, self.parts, strict=True)]
+            self.products = [
+                (Product(w), part) for w, part in zip(weights, self.parts, strict=True)
+            ]
 
     def __call__(self, x_SD: Tensor) -> None:
-        for weight, out in self.products:
-            torch.mm(x_SD, weight, out=out)
+        for product, out in self.products:
+            product.put(x_SD, out)
 
 
 class Sum:
     """Adds products of several inputs, each with its weight `(D, in)`, to the residual stream."""
 
-    def __init__(self, weights: Sequence[Tensor], row: Tensor) -> None:
+    def __init__(self, weights: Sequence[Tensor | PackedWeight], row: Tensor) -> None:
         """`row` `(S, sum of in)` holds the inputs side by side."""
-        together = joined(weights, dim=1)
+        together = _joined(weights, dim=1)
         if together is not None:
-            self.products = [(row, together.t())]
+            self.products = [(row, Product(together))]
         else:
             parts = row.split([weight.shape[1] for weight in weights], dim=1)
-            self.products = [(part, w.t()) for w, part in zip(weights, parts, strict=True)]
+            products = [Product(weight) for weight in weights]
+            self.products = list(zip(parts, products, strict=True))
 
     def __call__(self, x_SD: Tensor) -> None:
-        for part, weight in self.products:
-            x_SD.addmm_(part, weight)
+        for part, product in self.products:
+            product.add(part, x_SD)
+
+
+def _joined(weights: Sequence[Tensor | PackedWeight], dim: int) -> Tensor | None:
+    plain = [weight for weight in weights if isinstance(weight, Tensor)]
+    return joined(plain, dim) if len(plain) == len(weights) else None

@@ -1,9 +1,13 @@
-"""What a decode step needs of each layer: its tensors, as they lie on disk, and a few numbers."""
+"""What a decode step needs of each layer: its tensors, as they lie on disk, and a few numbers.
+
+Weights of products may be packed.
+"""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..quantize.packed import PackedWeight
 from .routing import Routing
 
 
@@ -13,7 +17,7 @@ class MambaWeights:
 
     norm: Tensor
     eps: float
-    in_proj: Tensor
+    in_proj: Tensor | PackedWeight
     conv_weight: Tensor
     conv_bias: Tensor | None
     dt_bias: Tensor
@@ -21,7 +25,7 @@ class MambaWeights:
     A_log: Tensor
     D: Tensor
     gated_norm: Tensor
-    out_proj: Tensor
+    out_proj: Tensor | PackedWeight
     num_groups: int
     state_size: int
 
@@ -30,10 +34,10 @@ class MambaWeights:
 class AttentionWeights:
     norm: Tensor
     eps: float
-    q_proj: Tensor
-    k_proj: Tensor
-    v_proj: Tensor
-    o_proj: Tensor
+    q_proj: Tensor | PackedWeight
+    k_proj: Tensor | PackedWeight
+    v_proj: Tensor | PackedWeight
+    o_proj: Tensor | PackedWeight
     head_dim: int
 
 
@@ -41,8 +45,8 @@ class AttentionWeights:
 class MlpWeights:
     norm: Tensor
     eps: float
-    up_proj: Tensor
-    down_proj: Tensor
+    up_proj: Tensor | PackedWeight
+    down_proj: Tensor | PackedWeight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +58,12 @@ class MoeWeights:
     gate: Tensor
     gate_bias: Tensor
     routing: Routing
-    up_proj: Tensor
-    down_proj: Tensor
-    fc1: Tensor | None
-    fc2: Tensor | None
-    shared_up: Tensor
-    shared_down: Tensor
+    up_proj: Tensor | PackedWeight
+    down_proj: Tensor | PackedWeight
+    fc1: Tensor | PackedWeight | None
+    fc2: Tensor | PackedWeight | None
+    shared_up: Tensor | PackedWeight
+    shared_down: Tensor | PackedWeight
 
 
 LayerWeights = MambaWeights | AttentionWeights | MlpWeights | MoeWeights

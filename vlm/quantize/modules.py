@@ -1,18 +1,15 @@
 """Packed weights in the places of parameters: a product, the experts of a layer."""
 
-import torch
 from torch import Tensor, nn
 
 from ..layers.moe import Experts
-from ..ops.linear import Linear, linear
+from ..ops.linear import Linear
+from ..ops.quantized import packed_linear
 from .packed import PackedWeight
-
-# Widened at once: on a CPU what stays in its cache, else enough to keep a GPU busy.
-_CPU_ELEMENTS, _GPU_ELEMENTS = 1 << 20, 1 << 26
 
 
 class PackedLinear(nn.Module):
-    """`ops.linear.Linear` with a packed weight, widened to the input's number format."""
+    """`ops.linear.Linear` with a packed weight."""
 
     def __init__(self, weight: PackedWeight, bias: Tensor | None = None) -> None:
         super().__init__()
@@ -21,21 +18,11 @@ class PackedLinear(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._in_blocks(input, self.bias)
+        return packed_linear(input, self.weight, self.bias)
 
     def product(self, input: Tensor) -> Tensor:
         """Without the bias."""
-        return self._in_blocks(input, None)
-
-    def _in_blocks(self, input: Tensor, bias: Tensor | None) -> Tensor:
-        limit = _CPU_ELEMENTS if input.device.type == "cpu" else _GPU_ELEMENTS
-        step = max(1, limit // self.in_features)
-        parts = []
-        for start in range(0, self.out_features, step):
-            rows = slice(start, min(start + step, self.out_features))
-            weight = self.weight.matrix(rows=rows, dtype=input.dtype)
-            parts.append(linear(input, weight, None if bias is None else bias[rows]))
-        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+        return packed_linear(input, self.weight)
 
 
 def takes_packed(model: nn.Module, name: str) -> bool:
