@@ -108,6 +108,7 @@ def describe(responder: "VLMResponder", model: ModelOptions) -> dict[str, Any]:
         else "cpu",
         "quantized": model.quantized,
         "kv_cache": model.kv_cache,
+        "ssm_cache": model.ssm_cache,
         "revision": None if source is None else getattr(source, "commit", None),
         "threads": torch.get_num_threads(),
     }

@@ -78,6 +78,9 @@ class ModelOptions:
     kv_cache: Annotated[
         str | None, typer.Option(help="fp8 keeps keys and values in 8 bits (as the model).")
     ] = None
+    ssm_cache: Annotated[
+        str | None, typer.Option(help="float16 or int8 keeps the states of scans so (float32).")
+    ] = None
 
     def load(self) -> "VLM":
         """Reads the checkpoint; this is where torch is first imported."""
@@ -92,6 +95,7 @@ class ModelOptions:
             dtype=self.dtype,
             quantized=self.quantized or "packed",  # type: ignore[arg-type]  # load checks it
             kv_cache=self.kv_cache,
+            ssm_cache=self.ssm_cache,  # type: ignore[arg-type]  # load checks it
             revision=self.revision,
         )
 

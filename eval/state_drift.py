@@ -8,42 +8,43 @@ loses them one and all.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from ..vlm.quantize.stochastic import round_to_half, round_to_int8, widen_int8
+from ..vlm.mamba_cache import MambaCache, SsmKind, SsmRounding
 
 _DECAY = 1 - 2.0**-12
 _MEAN = 2.0**-12
 _MARKS = 50
+_KINDS: tuple[SsmKind, ...] = ("float16", "int8")
 
 
 def drift(*, steps: int = 100_000, size: int = 128, seed: int = 0) -> dict[str, list[float]]:
-    """Mean error of the state, of its size, at 50 marks on the way, by way of rounding."""
-    draw = torch.Generator().manual_seed(seed)
-    kinds: dict[str, Callable[[Tensor], Tensor]] = {
-        "float16 nearest": lambda h: round_to_half(h).float(),
-        "float16 stochastic": lambda h: round_to_half(h, draw).float(),
-        "int8 nearest": lambda h: widen_int8(*round_to_int8(h)),
-        "int8 stochastic": lambda h: widen_int8(*round_to_int8(h, draw)),
+    """Mean error of the state that a cache keeps, of its size, at 50 marks, by way of rounding."""
+    caches = {
+        f"{kind} {'nearest' if to_nearest else 'stochastic'}": MambaCache.allocate(
+            torch.zeros(1, 0, 0),
+            (1, 1, 1, size),
+            rounding=SsmRounding(kind=kind, seed=seed, to_nearest=to_nearest),
+        )
+        for kind in _KINDS
+        for to_nearest in (True, False)
     }
     exact = torch.zeros(size, dtype=torch.float64)
-    states = {kind: torch.zeros(size) for kind in kinds}
-    found: dict[str, list[float]] = {kind: [] for kind in kinds}
+    found: dict[str, list[float]] = {kind: [] for kind in caches}
     every = max(1, steps // _MARKS)
     inputs = torch.Generator().manual_seed(seed + 1)
     for step in range(1, steps + 1):
         x = _MEAN * (1 + 0.5 * torch.randn(size, generator=inputs))
         exact.mul_(_DECAY).add_(x)
-        for kind, narrow in kinds.items():
-            states[kind] = narrow(states[kind].mul(_DECAY).add_(x))
+        for cache in caches.values():
+            cache.keep_state(cache.wide_state().mul_(_DECAY).add_(x), [1])
         if step % every == 0:
-            for kind, state in states.items():
-                error = (state.double() - exact).mean().abs() / exact.abs().mean()
-                found[kind].append(float(error))
+            for kind, cache in caches.items():
+                state = cache.wide_state().flatten().double()
+                found[kind].append(float((state - exact).mean().abs() / exact.abs().mean()))
     return found
 
 

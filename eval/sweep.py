@@ -7,7 +7,10 @@ from typing import Any
 from ..errors import ConfigError
 from .evaluate import write_json
 
-SETTINGS = ("model", "dtype", "quantized", "kv_cache", "evs_rate", "token_budget", "max_frames")
+SETTINGS = (
+    *("model", "dtype", "quantized", "kv_cache", "ssm_cache"),
+    *("evs_rate", "token_budget", "max_frames"),
+)
 _NUMBERS = {"evs_rate": float, "token_budget": int, "max_frames": int}
 SWEEP_FILE, PICTURE_FILE = "sweep.json", "sweep.png"
 

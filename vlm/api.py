@@ -19,6 +19,7 @@ from .loading import (
     require_embeddings,
     widen_tower,
 )
+from .mamba_cache import SsmKind
 from .model_parts import CONTEXT
 from .placement import Placement, place_folder
 from .prompt import language_model
@@ -37,6 +38,7 @@ def load(
     on_placement: Callable[[Placement], None] | None = None,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
+    ssm_cache: SsmKind | None = None,
     revision: str | None = None,
     check_weights: bool = False,
 ) -> VLM:
@@ -68,14 +70,16 @@ def load(
             experts of a full-precision checkpoint INT8.
         kv_cache: "fp8" keeps keys and values in 8 bits, by the checkpoint's scales if it has
             any; None keeps them in `dtype`.
+        ssm_cache: "float16" or "int8" keeps the states of scans in so few bits, rounded by
+            chance (docs/quantized.md); None keeps them in float32.
         revision: branch, tag or commit of a repository; `VLM.source` says which commit it was.
         check_weights: read every weight once and refuse those that hold NaN or infinity.
 
     Raises:
         CheckpointError: the folder, a shard or a tensor is missing or wrong, or a repository
             cannot be fetched.
-        ConfigError: `device`, `device_map`, `context`, `dtype`, `quantized` or `kv_cache` has no
-            such value.
+        ConfigError: `device`, `device_map`, `context`, `dtype`, `quantized`, `kv_cache` or
+            `ssm_cache` has no such value.
         BackendError: this machine does not have the device, or the devices of `device_map` are
             too small together.
     """
@@ -102,6 +106,7 @@ def load(
             dtype=dtype,
             quantized=quantized,
             kv_cache=kv_cache,
+            ssm_cache=ssm_cache,
             context=CONTEXT if context is None else context,
         )
         if on_placement is not None:
@@ -112,6 +117,7 @@ def load(
         dtype=dtype,
         quantized=quantized,
         kv_cache=kv_cache,
+        ssm_cache=ssm_cache,
         for_decoding=True,
     )
     widen_tower(model)

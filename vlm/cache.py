@@ -1,18 +1,19 @@
 """What a set of sequences carries from one call to the next.
 
 Attention layers keep keys and values (in FP8 if asked), Mamba layers the last inputs of the
-convolution and the state of the scan (float32 unless asked otherwise). MLP and MoE layers keep
-nothing.
+convolution and the state of the scan (float32, or in few bits if asked: `mamba_cache.py`). MLP and
+MoE layers keep nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
 from .config import LanguageConfig
+from .mamba_cache import MambaCache, SsmRounding
 from .ops.decode import Step
 from .quantize.fp8 import decode_e4m3, encode_e4m3
 
@@ -114,26 +115,6 @@ class AttentionCache:
         return wide[0].to(dtype), wide[1].to(dtype)
 
 
-@dataclass
-class MambaCache:
-    """Convolution inputs `(num_seqs, kernel - 1, channels)` and the scan's state.
-
-    The state is `(num_seqs, heads, head_dim, state_size)`; Mamba-1's heads have one channel.
-    """
-
-    conv_rows: Tensor
-    state: Tensor
-
-    def select(self, seqs: list[int]) -> "MambaCache":
-        return MambaCache(self.conv_rows[seqs], self.state[seqs])
-
-    @classmethod
-    def join(cls, parts: Sequence["MambaCache"]) -> "MambaCache":
-        return cls(
-            torch.cat([part.conv_rows for part in parts]), torch.cat([part.state for part in parts])
-        )
-
-
 class Cache:
     """One entry per layer of a language model, for `num_seqs` sequences."""
 
@@ -154,13 +135,14 @@ class Cache:
         capacity: int = 256,
         device: torch.device | str | Sequence[torch.device] | None = None,
         dtype: torch.dtype = torch.float32,
-        state_dtype: torch.dtype = torch.float32,
+        ssm: SsmRounding | None = None,
         fp8: Mapping[int, Fp8Scales] | None = None,
     ) -> "Cache":
         """Empty caches; `capacity` tokens are reserved in attention layers and grow on demand.
 
         Args:
             device: of all layers, or of each.
+            ssm: how the states of scans are kept in few bits; in float32 if None.
             fp8: attention layers, by number, that keep E4M3 bytes whatever `dtype` is.
         """
         layers: list[AttentionCache | MambaCache | None] = []
@@ -185,17 +167,9 @@ class Cache:
                     device=place,
                     dtype=dtype,
                 )
-                state = torch.zeros(
-                    (
-                        num_seqs,
-                        config.mamba_num_heads,
-                        config.mamba_head_dim,
-                        config.ssm_state_size,
-                    ),
-                    device=place,
-                    dtype=state_dtype,
-                )
-                layers.append(MambaCache(rows, state))
+                heads, width = config.mamba_num_heads, config.mamba_head_dim
+                shape = (num_seqs, heads, width, config.ssm_state_size)
+                layers.append(MambaCache.allocate(rows, shape, rounding=ssm, layer=idx))
             else:
                 layers.append(None)
         return cls(layers, [0] * num_seqs)
@@ -215,7 +189,7 @@ class Cache:
             if isinstance(layer, AttentionCache):
                 yield from (layer.keys, layer.values)
             elif isinstance(layer, MambaCache):
-                yield from (layer.conv_rows, layer.state)
+                yield from layer.tensors()
 
     def advance(self, counts: list[int]) -> None:
         """Count the tokens a forward has just added to each sequence."""
@@ -255,20 +229,14 @@ class Cache:
 
     def snapshot(self) -> "Snapshot":
         """A point to roll back to: states are copied, keys and values only counted."""
-        states = [
-            replace(layer, conv_rows=layer.conv_rows.clone(), state=layer.state.clone())
-            if isinstance(layer, MambaCache)
-            else None
-            for layer in self.layers
-        ]
+        states = [layer.copy() if isinstance(layer, MambaCache) else None for layer in self.layers]
         return Snapshot(states, list(self.lengths))
 
     def restore(self, snapshot: "Snapshot") -> None:
         """Forget everything since `snapshot` (which can be restored again)."""
         for layer, saved in zip(self.layers, snapshot.states, strict=True):
             if isinstance(layer, MambaCache) and saved is not None:
-                layer.conv_rows.copy_(saved.conv_rows)
-                layer.state.copy_(saved.state)
+                layer.restore(saved)
             elif isinstance(layer, AttentionCache):
                 layer.lengths = list(snapshot.lengths)
         self.lengths = list(snapshot.lengths)

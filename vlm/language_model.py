@@ -19,6 +19,7 @@ from .layers.mamba2 import Mamba2Mixer
 from .layers.mlp import MLP
 from .layers.moe import MoEMixer
 from .layers.norm import RMSNorm
+from .mamba_cache import SsmKind, SsmRounding
 from .ops.arena import lay_out
 from .ops.decode import Step, build_step
 from .ops.decode_weights import LayerWeights
@@ -111,6 +112,7 @@ class LanguageModel(nn.Module):
             self.lm_head.weight = self.embeddings.weight
         self.mtp = MultiTokenPrediction(config) if config.num_nextn_predict_layers else None
         self.kv_cache: str | None = None
+        self.ssm_cache: SsmRounding | None = None
         self.is_spread = False  # over several devices, layer by layer
         self.declared_files: DeclaredFiles | None = None  # of packed weights, to be written back
         self.reset_parameters()
@@ -186,8 +188,20 @@ class LanguageModel(nn.Module):
             )
         self.kv_cache = kind
 
+    def use_ssm_cache(self, kind: SsmKind | None, *, seed: int = 0) -> None:
+        """Choose what `allocate_cache` keeps the states of scans in.
+
+        Args:
+            kind: "float16" or "int8", rounded by chance; None for float32.
+            seed: of the chances; the same one rounds the same sequence alike.
+
+        Raises:
+            ConfigError: there is no such kind.
+        """
+        self.ssm_cache = None if kind is None else SsmRounding(kind=kind, seed=seed)
+
     def allocate_cache(self, num_seqs: int = 1, *, capacity: int = 256) -> Cache:
-        """An empty cache where each layer is, in its number format or as `use_kv_cache` chose."""
+        """An empty cache where each layer is, in its number format or as was chosen."""
         weight = self.embeddings.weight
         fp8 = None
         if self.kv_cache == "fp8":
@@ -203,6 +217,7 @@ class LanguageModel(nn.Module):
             capacity=capacity,
             device=[layer.device for layer in self.layers if isinstance(layer, Block)],
             dtype=weight.dtype,
+            ssm=self.ssm_cache,
             fp8=fp8,
         )
 
@@ -235,7 +250,7 @@ class LanguageModel(nn.Module):
         else:
             x_TD = self._run_layers(inputs_embeds, row, cache)
         if cache is not None:
-            cache.advance([stop - start for start, stop in row.spans])
+            cache.advance(row.counts)
         return self.norm_f(x_TD)
 
     def look(self, inputs_embeds: Tensor, cache: Cache) -> Tensor:

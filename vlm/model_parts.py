@@ -6,13 +6,14 @@ from math import prod
 
 import torch
 
-from .cache import AttentionCache, Cache, Fp8Scales, MambaCache
+from .cache import AttentionCache, Cache, Fp8Scales
 from .census.tensors import SCALES, TensorInfo
 from .checkpoint.families import family_of
 from .checkpoint.names import is_expert_stack
 from .checkpoint.quantized import Quantized
 from .checkpoint.reading import SELECTION_BIAS
 from .config import LanguageConfig, VisionLanguageConfig
+from .mamba_cache import MambaCache, SsmKind, SsmRounding
 
 CONTEXT = 8192  # tokens for whose cache there is room in a plan
 FRONT, HEAD, MTP = "embeddings", "final norm and head", "MTP"
@@ -40,13 +41,14 @@ def model_parts(
     dtype: torch.dtype | None = torch.bfloat16,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
+    ssm_cache: SsmKind | None = None,
     context: int = CONTEXT,
 ) -> list[Part]:
     """The parts of a model in the order of placing, layers with one sequence's cache.
 
     Args:
         tensors: what its folder holds, or what `config_tensors` says one would.
-        dtype, quantized, kv_cache: as it will be loaded.
+        dtype, quantized, kv_cache, ssm_cache: as it will be loaded.
         context: tokens of the sequence.
     """
     text = config.text if isinstance(config, VisionLanguageConfig) else config
@@ -63,7 +65,7 @@ def model_parts(
         num_bytes = _bytes_in_memory(tensor, place.name, dtype, quantized)
         part = part_of(place.name)
         sizes[part] = sizes.get(part, 0) + num_bytes
-    for idx, num_bytes in enumerate(_cache_bytes(text, dtype, kv_cache, context)):
+    for idx, num_bytes in enumerate(_cache_bytes(text, dtype, kv_cache, ssm_cache, context)):
         sizes[f"layer {idx}"] = sizes.get(f"layer {idx}", 0) + num_bytes
     front, head = sizes[FRONT] + sizes.get(_TOWER, 0), sizes.get(HEAD, 0)
     names = [FRONT, *([_TOWER] if _TOWER in sizes else [])]
@@ -107,7 +109,11 @@ def _bytes_in_memory(
 
 
 def _cache_bytes(
-    config: LanguageConfig, dtype: torch.dtype | None, kv_cache: str | None, context: int
+    config: LanguageConfig,
+    dtype: torch.dtype | None,
+    kv_cache: str | None,
+    ssm_cache: SsmKind | None,
+    context: int,
 ) -> list[int]:
     """Bytes of one sequence's cache, layer by layer."""
     layers = range(len(config.hybrid_override_pattern))
@@ -115,7 +121,12 @@ def _cache_bytes(
     if kv_cache == "fp8":
         scales = {idx: Fp8Scales() for idx in layers}
     cache = Cache.allocate(
-        config, capacity=context, device="meta", dtype=dtype or torch.float32, fp8=scales
+        config,
+        capacity=context,
+        device="meta",
+        dtype=dtype or torch.float32,
+        ssm=None if ssm_cache is None else SsmRounding(kind=ssm_cache),
+        fp8=scales,
     )
     return [_held(layer) for layer in cache.layers]
 
@@ -123,4 +134,4 @@ def _cache_bytes(
 def _held(layer: AttentionCache | MambaCache | None) -> int:
     if isinstance(layer, AttentionCache):
         return layer.keys.nbytes + layer.values.nbytes
-    return 0 if layer is None else layer.conv_rows.nbytes + layer.state.nbytes
+    return 0 if layer is None else sum(tensor.nbytes for tensor in layer.tensors())

@@ -52,6 +52,11 @@ class PackedRow:
         """Every sequence brings exactly one token."""
         return self.bounds[-1] == len(self.spans)
 
+    @cached_property
+    def counts(self) -> list[int]:
+        """Tokens of each sequence."""
+        return [stop - start for start, stop in self.spans]
+
     @staticmethod
     def join(parts: list[Tensor]) -> Tensor:
         return torch.cat(parts) if len(parts) > 1 else parts[0]

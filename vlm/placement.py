@@ -19,6 +19,7 @@ from .checkpoint.load import load_config
 from .checkpoint.quantized import Quantized, check_choice
 from .device import choose_dtype
 from .loading import read_stored_dtype
+from .mamba_cache import SsmKind
 from .model_parts import CONTEXT, Part, model_parts, part_of
 
 
@@ -144,6 +145,7 @@ def place_folder(
     dtype: str | torch.dtype | None = None,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
+    ssm_cache: SsmKind | None = None,
     context: int = CONTEXT,
 ) -> tuple[Placement, torch.dtype]:
     """Plan a checkpoint folder on the devices of a map; also the number format it is opened in.
@@ -168,6 +170,7 @@ def place_folder(
         dtype=chosen,
         quantized=quantized,
         kv_cache=kv_cache,
+        ssm_cache=ssm_cache,
         context=context,
     )
     placement = place_parts(parts, budgets, context=context)

@@ -24,9 +24,11 @@ def plan(
     ] = None,
     kv_dtype: Annotated[
         str | None,
-        typer.Option(help="Keys and values: bfloat16, fp8 (fp8 if its scales are there)."),
+        typer.Option(help="Keys and values: bfloat16, fp8 (bfloat16, as `load` keeps them)."),
     ] = None,
-    ssm_dtype: Annotated[str, typer.Option(help="Scan states: float32, float16.")] = "float32",
+    ssm_dtype: Annotated[
+        str, typer.Option(help="Scan states: float32, float16, int8.")
+    ] = "float32",
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit of a hub id (the newest).")
     ] = None,
@@ -47,7 +49,8 @@ def plan(
     width, height = read_size(image_size)
     shown = Pictures(images=images, frames=frames, width=width, height=height)
     source = find_source(model, revision=revision)
-    kv_dtype = kv_dtype or ("fp8" if source.has_kv_scales else "bfloat16")
+    offers_fp8 = kv_dtype is None and source.has_kv_scales
+    kv_dtype = kv_dtype or "bfloat16"
     request = Request(
         context=read_length(context, option="--context"),
         batch=batch,
@@ -100,6 +103,11 @@ def plan(
         print(line)
     for problem in problems:
         print(f"problem     {problem}")
+    if offers_fp8:
+        print(
+            "note        it brings the scales of an FP8 cache: --kv-dtype fp8 plans with one, and "
+            "--kv-cache fp8 of the commands that open it keeps one"
+        )
     if request.context > source.text.max_position_embeddings:
         print(f"note        its context is {source.text.max_position_embeddings} tokens")
     if vision is None and source.text is not source.config:

@@ -12,7 +12,7 @@ from ..eval_models import open_model
 from ..options import ModelOptions, expand_options
 from ..progress import answers_progress
 
-_OF_MODEL = ("model", "dtype", "quantized", "kv_cache")
+_OF_MODEL = ("model", "dtype", "quantized", "kv_cache", "ssm_cache")
 
 
 @expand_options
@@ -23,8 +23,8 @@ def sweep(
         list[str],
         typer.Option(
             metavar="NAME=A,B,...",
-            help="evs-rate, token-budget, max-frames, dtype, quantized, kv-cache or model; may be "
-            "given again: every combination is measured.",
+            help="evs-rate, token-budget, max-frames, dtype, quantized, kv-cache, ssm-cache or "
+            "model; may be given again: every combination is measured.",
         ),
     ],
     data: Annotated[str | None, typer.Option(metavar="DIR", help="The benchmark's files.")] = None,
@@ -50,9 +50,7 @@ def sweep(
     loaded = load_questions(benchmark, data, split=split, limit=limit)
     results: list[dict[str, Any]] = []
     for point in points:
-        of_model = {
-            k: v for k, v in point.items() if k in ("model", "dtype", "quantized", "kv_cache")
-        }
+        of_model = {k: v for k, v in point.items() if k in _OF_MODEL}
         shown = {k: v for k, v in point.items() if k in ("evs_rate", "token_budget")}
         if "max_frames" in point:
             shown["frames"] = FrameChoice(max_frames=point["max_frames"])

@@ -71,7 +71,7 @@ def test_a_plan_says_whether_it_fits_and_compares(capsys: pytest.CaptureFixture)
     assert values["decode"]["tokens_per_s"] > 0
 
 
-def test_keys_and_values_are_as_small_as_the_release_has_scales_for(
+def test_keys_and_values_are_planned_as_load_keeps_them(
     capsys: pytest.CaptureFixture, tiny_folder: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_folder, tmp_path / "scaled"))
@@ -79,10 +79,16 @@ def test_keys_and_values_are_as_small_as_the_release_has_scales_for(
     save_file({name: torch.ones(()) for name in scales}, folder / "mtp.safetensors")
     plain, scaled, asked = (
         json.loads(told(capsys, "plan", *given, "--json")[1])
-        for given in ([tiny_folder], [folder], [folder, "--kv-dtype", "bf16"])
+        for given in ([tiny_folder], [folder], [folder, "--kv-dtype", "fp8"])
     )
-    assert (plain["kv_dtype"], scaled["kv_dtype"]) == ("bfloat16", "fp8")
-    assert plain["memory"]["kv"] == asked["memory"]["kv"] == 2 * scaled["memory"]["kv"] > 0
+    assert (plain["kv_dtype"], scaled["kv_dtype"], asked["kv_dtype"]) == (
+        "bfloat16",
+        "bfloat16",
+        "fp8",
+    )
+    assert plain["memory"]["kv"] == scaled["memory"]["kv"] == 2 * asked["memory"]["kv"] > 0
+    for given, is_told in ([tiny_folder], False), ([folder], True):
+        assert ("--kv-cache fp8" in told(capsys, "plan", *given)[1]) == is_told
 
 
 @pytest.mark.parametrize("command", ["inspect", "plan"])

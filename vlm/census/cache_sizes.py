@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from ...errors import ConfigError
 from ..cache import AttentionCache, Cache
 from ..config import LanguageConfig
+from ..mamba_cache import SsmRounding
 
 ELEMENT_BYTES = {
     "float32": 4,
@@ -60,11 +59,15 @@ def cache_sizes(
     config: LanguageConfig, *, kv_bytes: int = 2, ssm_bytes: int = 4, conv_bytes: int = 2
 ) -> CacheSizes:
     """What the model's own cache allocates for one sequence, with numbers of these bytes."""
-    kv = conv = ssm = 0
-    for layer in Cache.allocate(config, 1, capacity=1, device="meta", dtype=torch.float32).layers:
+    kv = conv = ssm = scales = 0
+    # a byte a number has scales beside it
+    narrow = SsmRounding(kind="int8") if ssm_bytes == 1 else None
+    for layer in Cache.allocate(config, 1, capacity=1, device="meta", ssm=narrow).layers:
         if isinstance(layer, AttentionCache):
             kv += layer.keys.numel() + layer.values.numel()
         elif layer is not None:
             conv += layer.conv_rows.numel()
             ssm += layer.state.numel()
-    return CacheSizes(kv_per_token=kv * kv_bytes, conv=conv * conv_bytes, ssm=ssm * ssm_bytes)
+            scales += 0 if layer.scale is None else layer.scale.nbytes
+    ssm = ssm * ssm_bytes + scales
+    return CacheSizes(kv_per_token=kv * kv_bytes, conv=conv * conv_bytes, ssm=ssm)

@@ -11,6 +11,7 @@ from ...data.processor_files import read_json
 from ...errors import CheckpointError
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..language_model import LanguageModel
+from ..mamba_cache import SsmKind
 from ..model import VisionLanguageModel
 from ..ops import arena
 from ..quantize.declared import DeclaredFormats
@@ -54,6 +55,7 @@ def load_model(
     strict_config: bool = False,
     quantized: Quantized = "packed",
     kv_cache: str | None = None,
+    ssm_cache: SsmKind | None = None,
     for_decoding: bool = False,
 ) -> VisionLanguageModel | LanguageModel:
     """Open a checkpoint folder, ready to answer (evaluation mode).
@@ -74,6 +76,8 @@ def load_model(
             checkpoint INT8, and leaves the rest.
         kv_cache: "fp8" keeps keys and values in 8 bits, by the checkpoint's scales where it
             has them, else by 1; None keeps them in the model's number format.
+        ssm_cache: "float16" or "int8" keeps the states of scans in so few bits, rounded by
+            chance; None keeps them in float32.
         for_decoding: lay float32 weights out on a CPU as `prepare_for_decoding` does; not for
             a model that is to be trained or moved, and without effect on packed weights.
 
@@ -126,6 +130,7 @@ def load_model(
     if declared is not None and kv_cache is None:
         _warn_of_unknown_cache(declared)
     text.use_kv_cache(kv_cache, declared=declared and declared.kv_cache)
+    text.use_ssm_cache(ssm_cache)
     text.declared_files = read_declared_files(folder) if text.is_packed else None
     if tied:
         text.lm_head.weight = text.embeddings.weight

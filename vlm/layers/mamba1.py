@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..cache import MambaCache
 from ..config import LanguageConfig
+from ..mamba_cache import MambaCache
 from ..ops.causal_conv import causal_conv, causal_conv_step
 from ..ops.linear import Linear
 from ..ops.selective_scan import selective_scan, selective_scan_step
@@ -42,7 +42,9 @@ class Mamba1Mixer(nn.Module):
         if cache is not None and row.is_decode:
             x = F.silu(causal_conv_step(conv_in, weight, self.conv1d.bias, cache.conv_rows))
             dt, B, C = self._maps(x)
-            y = selective_scan_step(x, dt, A, B, C, D, cache.state[:, :, 0])
+            state = cache.wide_state()
+            y = selective_scan_step(x, dt, A, B, C, D, state[:, :, 0])
+            cache.keep_state(state, row.counts)
         else:
             conv_out, rows = causal_conv(
                 conv_in,
@@ -53,13 +55,13 @@ class Mamba1Mixer(nn.Module):
             )
             x = F.silu(conv_out)
             dt, B, C = self._maps(x)
-            initial = None if cache is None else cache.state[:, :, 0]
+            initial = None if cache is None else cache.wide_state()[:, :, 0]
             y, states = selective_scan(
                 x, dt, A, B, C, D, cu_seqlens=row.cu_seqlens, initial_states=initial
             )
             if cache is not None and rows is not None:
                 cache.conv_rows.copy_(rows)
-                cache.state[:, :, 0].copy_(states)
+                cache.keep_state(states.unsqueeze(2), row.counts)
         return self.out_proj(y * F.silu(gate))
 
     def _maps(self, x_TC: Tensor) -> tuple[Tensor, Tensor, Tensor]:

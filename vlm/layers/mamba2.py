@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..cache import MambaCache
 from ..config import LanguageConfig
+from ..mamba_cache import MambaCache
 from ..ops.causal_conv import causal_conv, causal_conv_step
 from ..ops.decode_weights import MambaWeights
 from ..ops.linear import Linear
@@ -79,7 +79,9 @@ class Mamba2Mixer(nn.Module):
             x, B, C = self._split(
                 F.silu(causal_conv_step(conv_in, weight, self.conv1d.bias, cache.conv_rows))
             )
-            y = ssd_step(x, dt, A, B, C, D, cache.state)
+            state = cache.wide_state()
+            y = ssd_step(x, dt, A, B, C, D, state)
+            cache.keep_state(state, row.counts)
         else:
             conv_out, rows = causal_conv(
                 conv_in,
@@ -97,12 +99,12 @@ class Mamba2Mixer(nn.Module):
                 C,
                 D,
                 cu_seqlens=row.cu_seqlens,
-                initial_states=None if cache is None else cache.state,
+                initial_states=None if cache is None else cache.wide_state(),
                 return_final_states=cache is not None,
             )
             if cache is not None and rows is not None and states is not None:
                 cache.conv_rows.copy_(rows)
-                cache.state.copy_(states)
+                cache.keep_state(states, row.counts)
         return self.out_proj(self.norm(y.flatten(-2), gate))
 
     def _split(self, conv_out: Tensor) -> tuple[Tensor, Tensor, Tensor]:

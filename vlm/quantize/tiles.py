@@ -88,6 +88,7 @@ class Buffers:
         if pieces[0].steps is None:
             return
         for place, piece in zip(self.step_codes, pieces, strict=True):
+            assert piece.steps is not None
             place.copy_(piece.steps)
         if self.kind == "nvfp4":
             self.steps.copy_(_shifted(self.step_bits, self.step_halves))

@@ -20,6 +20,7 @@ from latentvlm.vlm.census.parameters import MTP, ROUTED
 from latentvlm.vlm.census.plan import Plan, make_plan
 from latentvlm.vlm.census.request import Request
 from latentvlm.vlm.config import LanguageConfig
+from latentvlm.vlm.mamba_cache import SsmRounding
 from latentvlm.vlm.presets import preset
 
 
@@ -61,6 +62,8 @@ def test_sizes_are_what_a_cache_takes() -> None:
     config = text("bench-s")
     found = cache_sizes(config, kv_bytes=4, conv_bytes=4)
     assert Cache.allocate(config, 1, capacity=100).num_bytes == found.of(100)
+    narrow = Cache.allocate(config, 1, capacity=100, ssm=SsmRounding(kind="int8"))
+    assert narrow.num_bytes == cache_sizes(config, kv_bytes=4, conv_bytes=4, ssm_bytes=1).of(100)
 
 
 def test_intensity_of_an_expert_on_gb200() -> None:

@@ -1,10 +1,9 @@
-"""Rounding by chance: right on average, never further than a neighbour, and it does not drift."""
+"""Rounding by chance: right on average, and never further than a neighbour."""
 
 import pytest
 import torch
 
 from latentvlm.errors import InputError
-from latentvlm.eval.state_drift import drift
 from latentvlm.vlm.quantize.stochastic import round_to_half, round_to_int8, widen_int8
 
 
@@ -47,12 +46,3 @@ def test_what_is_no_number_is_refused(bad: float) -> None:
     for each in (round_to_half, round_to_int8):
         with pytest.raises(InputError, match="NaN or infinity"):
             each(torch.tensor([1.0, bad]))
-
-
-@pytest.mark.parametrize("steps", [4000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_chance_does_not_drift_and_nearest_does(steps: int) -> None:
-    found = drift(steps=steps)
-    assert found["float16 nearest"][-1] > 5 * found["float16 stochastic"][-1]
-    assert found["int8 nearest"][-1] > 2 * found["int8 stochastic"][-1]
-    # however many the steps are, the error stays where it is
-    assert max(found["float16 stochastic"]) < 0.01 and max(found["int8 stochastic"]) < 0.05
