@@ -288,13 +288,15 @@ class LanguageModel(nn.Module):
     def _build_step(self, cache: Cache) -> Step:
         """One token of each sequence of `cache`: the lean step, or the layers one by one.
 
-        The lean step is for float32 on one device alone: narrower weights are widened by the
-        layers.
+        The lean step is for float32 on one device alone, on a CPU for packed weights too: narrower
+        ones are widened by the layers.
         """
         tensors = [*self.parameters(), *cache.tensors()]
-        where = {t.device.type for t in tensors}
-        is_near = not self.is_spread and (where == {"cpu"} or not self.is_packed)
-        if is_near and all(t.dtype == torch.float32 for t in tensors):
+        packed = [module for module in self.modules() if isinstance(module, PackedWeight)]
+        on_cpu = all(t.device.type == "cpu" for t in tensors)
+        is_known = not packed or (on_cpu and all(weight.tile_kind for weight in packed))
+        is_known = is_known and not self.is_spread
+        if is_known and all(t.dtype == torch.float32 for t in tensors):
             parts = [layer.decode_weights() for layer in self.layers if isinstance(layer, Block)]
             known = [part for part in parts if part is not None]
             if len(known) == len(parts):

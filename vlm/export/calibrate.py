@@ -150,16 +150,16 @@ def _experts(found: Calibration, idx: int, name: str) -> Callable[[nn.Module, tu
     def look(module: nn.Module, inputs: tuple) -> None:
         assert isinstance(module, Experts)
         z, ids, _ = inputs
-        ups, gates = _matrices(module.up_proj), module.gate_proj
+        gates = module.gate_proj
         counts = found.expert_tokens[idx]
         for expert in ids.unique().tolist():
             mine = z[(ids == expert).any(-1)].float()
             counts[expert] += mine.shape[0]
-            up = F.linear(mine, ups[expert])
+            up = F.linear(mine, _matrix(module.up_proj, expert))
             if gates is None:
                 hidden = up.relu().square()
             else:
-                hidden = F.silu(F.linear(mine, _matrices(gates)[expert])) * up
+                hidden = F.silu(F.linear(mine, _matrix(gates, expert))) * up
                 found.see(f"{name}.gate_proj|{expert}", mine)
             found.see(f"{name}.up_proj|{expert}", mine)
             found.see(f"{name}.down_proj|{expert}", hidden)
@@ -167,8 +167,8 @@ def _experts(found: Calibration, idx: int, name: str) -> Callable[[nn.Module, tu
     return look
 
 
-def _matrices(stack: Tensor | PackedWeight):
-    return stack.experts(torch.float32) if isinstance(stack, PackedWeight) else stack.float()
+def _matrix(stack: Tensor | PackedWeight, expert: int) -> Tensor:
+    return stack.matrix(expert) if isinstance(stack, PackedWeight) else stack[expert].float()
 
 
 def largest_input(found: Mapping[str, float], name: str, expert: int | None) -> float:

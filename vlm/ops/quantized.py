@@ -49,7 +49,8 @@ def kernel_for(weight: PackedWeight, x: Tensor) -> Kernel:
     needs_grad = torch.is_grad_enabled() and x.requires_grad
     if not needs_grad and _has_fp8_units(x.device) and fits_scaled_mm(weight, x):
         return scaled_mm
-    if not needs_grad and x.device.type == "cpu" and _is_float32_there(x.dtype):
+    on_cpu = x.device.type == "cpu" and weight.tile_kind is not None
+    if on_cpu and not needs_grad and _is_float32_there(x.dtype):
         return in_tiles
     return widened
 
@@ -80,11 +81,11 @@ def scaled_mm(x: Tensor, weight: Fp8Weight, expert: int | None) -> Tensor:
 
 
 def widened(x: Tensor, weight: PackedWeight, expert: int | None) -> Tensor:
-    """The weight in x's number format, a tile at a time; for any device, and with gradients."""
+    """In x's number format, an expert or a tile at a time; for any device, and with gradients."""
+    if expert is not None:
+        return linear(x, weight.matrix(expert, dtype=x.dtype))
     limit = _CPU_ELEMENTS if x.device.type == "cpu" else _GPU_ELEMENTS
-    parts = [
-        linear(x, weight.matrix(expert, rows, dtype=x.dtype)) for rows in _tiles(weight, limit)
-    ]
+    parts = [linear(x, weight.matrix(rows=rows, dtype=x.dtype)) for rows in _tiles(weight, limit)]
     return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
@@ -160,6 +161,7 @@ def add_products_of_rows(
 
 def _filled(weight: PackedWeight, pieces: Sequence[Piece]) -> Buffers:
     first = pieces[0]
+    assert weight.tile_kind is not None
     groups = 0 if first.steps is None else first.steps.shape[-1]
     made = buffers(len(pieces), len(first.codes), weight.shape[-1], groups, weight.tile_kind)
     made.fill(pieces)

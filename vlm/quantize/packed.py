@@ -24,14 +24,14 @@ class PackedWeight(nn.Module):
     """Base of the formats; a stack has one dimension more in every buffer.
 
     Attributes:
-        format: what it is called in reports; tile_kind: how `tiles` widens it.
+        format: what it is called in reports; tile_kind: how `tiles` widens it, if at all.
         shape: of the weight that it stands for.
         spellings: how it lies in the file it came from, for each expert if that has them apart;
             none if it came from no file.
     """
 
     format: ClassVar[str]
-    tile_kind: ClassVar[str]
+    tile_kind: ClassVar[str | None] = None
     codes: Tensor
 
     def __init__(self, parts: Mapping[str, Tensor]) -> None:
