@@ -105,7 +105,8 @@ def _vocabulary(processor: Processor, end_ids: Collection[int], size: int) -> An
         from llguidance import LLTokenizer
     except ImportError as error:
         raise MissingDependencyError(
-            "An answer in JSON and a call that is forced need llguidance; install it with: pip install 'latentvlm[serve]'"
+            "An answer in JSON and a call that is forced need llguidance; install it with: "
+            "pip install 'latentvlm[serve]'"
         ) from error
     with _lock:
         if processor not in _vocabularies:

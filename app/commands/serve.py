@@ -37,6 +37,7 @@ def serve(
     max_body_mb: Annotated[int, typer.Option(help="Largest request, media included.")] = 128,
     max_pages: Annotated[int, typer.Option(help="Pages of one document.")] = 100,
     max_frames: Annotated[int, typer.Option(help="Frames of one video.")] = 256,
+    max_video_s: Annotated[float, typer.Option(help="Seconds of one video.")] = 14400.0,
     request_s: Annotated[float, typer.Option(help="Longest request in seconds.")] = 600.0,
     drain_s: Annotated[float, typer.Option(help="Seconds to finish in after SIGTERM.")] = 30.0,
 ) -> None:
@@ -60,6 +61,7 @@ def serve(
         max_body_bytes=max_body_mb * 2**20,
         max_pages=max_pages,
         max_frames=max_frames,
+        max_video_s=max_video_s,
         max_prompt_tokens=max_prompt_tokens,
         max_answer_tokens=max_answer_tokens,
         request_s=request_s,

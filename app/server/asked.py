@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...data.media.clip import VideoLimits
 from ...vlm.asking import make_request
 from ...vlm.prepared import Prepared
 from ...vlm.sampling import GenerationConfig
@@ -97,17 +98,18 @@ def _prepare(
             evs_rate=body.evs_rate,
             token_budget=body.token_budget,
             frames=body.frames,
+            video_limits=VideoLimits(
+                max_bytes=config.max_file_bytes,
+                max_duration_s=config.max_video_s,
+                max_frames=config.max_frames,
+                max_frame_pixels=config.max_pixels,
+                total_s=config.request_s,
+            ),
         )
     )
     num_tokens, limit = prepared.inputs.num_tokens, config.max_prompt_tokens
     if limit is not None and num_tokens > limit:
         raise RequestError(f"The prompt has {num_tokens} tokens; at most {limit} are read.")
-    for video in prepared.inputs.videos:
-        if video.num_frames > config.max_frames:
-            raise RequestError(
-                f"{video.num_frames} frames of a video are chosen; at most {config.max_frames} are "
-                "seen: give frames."
-            )
     return prepared
 
 

@@ -17,7 +17,7 @@ class ServerConfig:
         allow_urls: whether http(s) addresses are fetched; private and loopback ones never are.
         model_name: what the model is called.
         max_body_bytes: of one request, media included.
-        max_file_bytes, max_frames: of one medium.
+        max_file_bytes, max_frames, max_video_s: of one file, or one video of it.
         max_pixels: of one page; all of a request have at most five times as many.
         max_pages: of all documents of a request together.
         max_prompt_tokens: text and visual tokens; None is the model's context.
@@ -37,6 +37,7 @@ class ServerConfig:
     max_pixels: int = 80_000_000
     max_pages: int = 100
     max_frames: int = 256
+    max_video_s: float = 4 * 3600.0
     max_prompt_tokens: int | None = None
     max_answer_tokens: int = 4096
     request_s: float = 600.0

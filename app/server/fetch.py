@@ -16,6 +16,7 @@ from .errors import RequestError
 _MAX_REDIRECTS = 3
 _TIMEOUT_S = 20.0
 _BLOCK = 2**16
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def fetch(url: str, *, max_bytes: int) -> bytes:
@@ -28,19 +29,28 @@ def fetch(url: str, *, max_bytes: int) -> bytes:
     for _ in range(_MAX_REDIRECTS + 1):
         try:
             found = _get(url, max_bytes, until)
+            if isinstance(found, bytes):
+                return found
+            url = urljoin(url, found)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise RequestError(f"{url[:200]} cannot be fetched: {error}.") from error
-        if isinstance(found, bytes):
-            return found
-        url = urljoin(url, found)
     raise RequestError(f"The address redirects more than {_MAX_REDIRECTS} times.")
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is on the open internet."""
+    """Whether an address is on the open internet, and so is one that it carries inside."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_global and not ip.is_multicast
+    inside: list[ipaddress.IPv4Address | None] = []
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return is_public(str(ip.ipv4_mapped))
+        if ip.is_site_local:
+            return False
+        inside = [ip.sixtofour, *(ip.teredo or ())]
+        if ip in _NAT64:
+            inside.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    is_open = ip.is_global and not ip.is_multicast
+    return is_open and all(is_public(str(each)) for each in inside if each is not None)
 
 
 def _get(url: str, max_bytes: int, until: float) -> bytes | str:

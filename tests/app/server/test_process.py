@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import signal
+import socket
 import threading
 import time
 import urllib.error
@@ -49,6 +50,13 @@ def test_told_to_stop_it_finishes_what_it_has_begun() -> None:
         assert process.wait(timeout=60) in (0, -signal.SIGTERM)
         with pytest.raises(urllib.error.URLError):
             health(url)
+
+
+def test_it_listens_on_loopback_alone() -> None:
+    with server_process() as (_, url):
+        port = int(url.rsplit(":", 1)[1])
+        with pytest.raises(ConnectionRefusedError):  # answers if all addresses were listened on
+            socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
 def test_after_a_kill_it_starts_again() -> None:

@@ -75,6 +75,12 @@ def test_videos_have_limits(serve: Callable, clip: Path) -> None:
         client = server.client()
         with pytest.raises(openai.BadRequestError, match="at most 4 are seen"):
             create(client, user("Who?", video(clip)), extra_body={"frames": 5})
-        with pytest.raises(openai.BadRequestError, match="at most 4 are seen: give frames"):
+        with pytest.raises(openai.BadRequestError, match="more than the 4 that are opened at once"):
             create(client, user("Who?", video(clip)))
         assert create(client, user("Who?", video(clip)), extra_body={"frames": 4}).choices
+    for config, message in (
+        (ServerConfig(max_video_s=5), "lasts 6 seconds, more than the 5 accepted"),
+        (ServerConfig(max_pixels=6000), "of 96 x 64 pixels, more than the 6,000 accepted"),
+    ):
+        with serve(config) as server, pytest.raises(openai.BadRequestError, match=message):
+            create(server.client(), user("Who?", video(clip)), extra_body={"frames": 2})
