@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from .bodies import ChatBody, ResponsesBody
 
 _REF = "#/components/schemas/{model}"
-_STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
+_STREAM: dict[str, Any] = {"text/event-stream": {}}
 
 
 class _Open(BaseModel):
