@@ -243,5 +243,6 @@ def test_an_option_that_is_none_is_refused_with_the_nearest(vlm: VLM) -> None:
 
 
 def test_every_option_is_explained_once() -> None:
-    explained = re.findall(r"^        (\w+): ", AskOptions.__doc__ or "", re.MULTILINE)
+    attributes = (AskOptions.__doc__ or "").split("Attributes:")[1]
+    explained = re.findall(r"^        (\w+): ", attributes, re.MULTILINE)
     assert explained == list(AskOptions.__annotations__)
