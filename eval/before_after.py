@@ -87,10 +87,8 @@ def compare_exports(
         CheckpointError: the run has not ended yet.
         ExportError: an export is not proven.
     """
-    settings, quantize = _settings(recipe)
-    before, output = start_folder(recipe), Path(recipe.output)
-    if before is None:
-        raise ConfigError("before and after need preset: start, for what is before is that model")
+    settings, quantize, before = what_is_compared(recipe)
+    output = Path(recipe.output)
     if not (output / "model" / "config.json").is_file():
         raise CheckpointError(f"{output} has no model yet; let its training run to the end")
     rows, about = _questions(settings, questions, rungs)
@@ -162,15 +160,25 @@ def before_after_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def find_card(folder: str | Path) -> Path:
+    """The card of a model.
+
+    Raises:
+        DataError: there is none.
+    """
+    path = Path(folder) / CARD_FILE
+    if not path.is_file():
+        raise DataError(f"{path} is not there; write the card of scores first.")
+    return path
+
+
 def write_into_card(folder: str | Path, result: dict[str, Any]) -> Path:
     """Writes the table into a model's card.
 
     Raises:
         DataError: there is no card.
     """
-    path = Path(folder) / CARD_FILE
-    if not path.is_file():
-        raise DataError(f"{path} is not there; write the card of scores first.")
+    path = find_card(folder)
     text = path.read_text(encoding="utf-8")
     table = before_after_table(result)
     path.write_text(put_part(text, "distillation", table, path, heading=_HEADING), encoding="utf-8")
@@ -181,11 +189,21 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _settings(recipe: Recipe) -> tuple[Distillation, Quantization]:
+def what_is_compared(recipe: Recipe) -> tuple[Distillation, Quantization, Path]:
+    """The stage's settings, its export's, and the folder that is before.
+
+    Raises:
+        ConfigError: no stage distils for an export, or the run starts with no model folder.
+    """
     for stage in reversed(recipe.stages):
         if stage.distill is not None and stage.distill.quantize is not None:
-            return stage.distill, stage.distill.quantize
-    raise ConfigError(f"recipe {recipe.name} has no distill stage with quantize to compare")
+            break
+    else:
+        raise ConfigError(f"recipe {recipe.name} has no distill stage with quantize to compare")
+    before = start_folder(recipe)
+    if before is None:
+        raise ConfigError("before and after need preset: start, for what is before is that model")
+    return stage.distill, stage.distill.quantize, before
 
 
 def _open(folder: Path) -> VisionLanguageModel:

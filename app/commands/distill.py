@@ -31,14 +31,24 @@ def distill(
     ] = None,
 ) -> None:
     """Distil a model for its export; compare the export before and after. Goes on where it was."""
-    from ...eval.before_after import before_after_table, compare_exports, write_into_card
+    from ...eval.before_after import (
+        before_after_table,
+        compare_exports,
+        find_card,
+        what_is_compared,
+        write_into_card,
+    )
     from ...vlm.api import PRETRAINED
     from ...vlm.train.run import find_recipe, run_recipe
 
+    found = find_recipe(recipe)
+    what_is_compared(found)
+    folder = PRETRAINED if card == "default" else card and Path(card)
+    if folder:
+        find_card(folder)
     report = run_recipe(recipe, max_minutes=max_minutes, threads=threads, device=device)
     if not report.finished:
         raise typer.Exit(3)
-    found = find_recipe(recipe)
     result = compare_exports(
         found,
         questions=questions,
@@ -47,6 +57,5 @@ def distill(
     )
     print(before_after_table(result))
     print(f"\nThe proven export is {Path(found.output) / 'export'}.")
-    if card is not None:
-        folder = PRETRAINED if card == "default" else Path(card)
+    if folder:
         print(f"Written into {write_into_card(folder, result)}.")

@@ -65,6 +65,17 @@ def test_distil_compare_and_write_the_card(tmp_path: Path, capsys) -> None:
         write_into_card(tmp_path / "model", result)
 
 
+def test_a_recipe_without_distillation_is_refused_before_it_trains(tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["distill", "default-cpu"])
+    assert exit.value.code == 2 and "no distill stage" in capsys.readouterr().err
+    (tmp_path / "recipe.yaml").write_text(json.dumps(values(tmp_path)))
+    with pytest.raises(SystemExit) as exit:
+        main(["distill", str(tmp_path / "recipe.yaml"), "--card", str(tmp_path)])
+    assert exit.value.code == 2 and "write the card" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
     given = values(tmp_path)
     with pytest.raises(CheckpointError, match="has no model yet"):

@@ -69,7 +69,7 @@ class DistillTask(AnswersTask):
             logits = self.trainee.model.language_model.logits(hidden[places])
             kl, agree = divergence(logits, self._taught(batch, masks, places), settings.temperature)
             total = kl.mean() if len(kl) else logits.sum()
-            parts = {"kl": total.detach(), "agreement": agree.float().mean()}
+            parts = {"kl": total.detach(), "agreement": agree.sum() / max(len(agree), 1)}
             if settings.next_token:
                 language_model = self.trainee.model.language_model
                 short = self.weights.short_answers
@@ -149,8 +149,8 @@ class DistillTask(AnswersTask):
         model = self.trainee.model
         with inputs_changed(model, list(self.stored.formats), self.rounds.note):
             for batch in rows:
-                _, hidden, _, _ = self._student(batch)
-                model.language_model.logits(hidden[-1:])
+                _, hidden, row, _ = self._student(batch)
+                model.language_model.logits(hidden[self._places(row)])
 
 
 def divergence(logits: Tensor, taught: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
