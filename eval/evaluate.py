@@ -26,6 +26,7 @@ from .response_log import read_lines, shard_paths
 from .runner import Share, run
 from .samples import Request, Responder, Response
 from .scoring import Graded, grade_lines, summarize
+from .whole_file import write_whole
 
 RESPONSES_FILE = "responses-model.jsonl"
 RESULT_FILE = "result.json"
@@ -224,11 +225,4 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

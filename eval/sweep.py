@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .evaluate import write_json
+from .report.sweep_picture import sweep_figure
 
 SETTINGS = (
     *("model", "dtype", "quantized", "kv_cache", "ssm_cache"),
@@ -74,45 +75,5 @@ def write_sweep(found: Mapping[str, Any], folder: str | Path) -> Path:
     folder = Path(folder)
     write_json(folder / SWEEP_FILE, found)
     path = folder / PICTURE_FILE
-    _draw(found).savefig(path, dpi=150)
+    sweep_figure(found).savefig(path, dpi=150)
     return path
-
-
-def _draw(found: Mapping[str, Any]) -> Any:
-    """Score with its interval against visual tokens, and against time to the first token."""
-    # A figure of its own: pyplot would keep it, and choose a window.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.4), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    sides = (
-        ("visual_tokens", "visual tokens of a question"),
-        ("time_to_first_token_s", "seconds to the first token"),
-    )
-    for axis, (key, label) in zip(axes, sides, strict=True):
-        known = [each for each in found["points"] if each["cost"].get(key) is not None]
-        for idx, each in enumerate(known):
-            score = 100 * each["score"]
-            below, above = score - 100 * each["low"], 100 * each["high"] - score
-            x = each["cost"][key]
-            axis.errorbar(
-                x,
-                score,
-                yerr=[[max(below, 0)], [max(above, 0)]],
-                fmt="o",
-                capsize=3,
-                color="#33569b",
-            )
-            up = 10 if idx % 2 == 0 else -16
-            axis.annotate(
-                each["name"], (x, score), xytext=(7, up), textcoords="offset points", fontsize=8
-            )
-        axis.set_xlabel(label)
-        axis.set_xlim(left=0)
-        axis.margins(x=0.2)
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel(f"{found['metric']} ({found['profile']}), %")
-    axes[0].set_ylim(0, 102)
-    figure.suptitle(f"{found['benchmark']}, {found['points'][0]['n']} questions")
-    return figure

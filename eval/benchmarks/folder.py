@@ -50,6 +50,8 @@ def _read(row: Row) -> Draft:
     files = _files(row)
     options = _parts(row.get(*_NAMES["options"]))
     answers = _parts(row.get(*_NAMES["answer"]))
+    if not answers:
+        raise DataError("its answer is empty")
     metric = str(row.get(*_NAMES["metric"], default="choice" if options else "answer"))
     if metric not in METRICS:
         near = difflib.get_close_matches(metric, METRICS, n=1)
@@ -77,9 +79,12 @@ def _missing(row: Row, name: str) -> str:
 
 
 def _parts(value: object) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("yes", "true") if value else ("no", "false")
     if isinstance(value, str) and not value.strip().startswith("["):
         return tuple(part.strip() for part in value.split("|") if part.strip())
-    return tuple(str(each).strip() for each in as_list(value) if str(each).strip())
+    parts = (str(each).strip() for each in as_list(value) if each is not None)
+    return tuple(part for part in parts if part)
 
 
 def _files(row: Row) -> tuple[StoredFile, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from ..compare import Comparison
 from ..media import shown_media
 from ..scoring import Graded
+from ..whole_file import write_whole
 from .page import bar, figures, page, percent, table, tools
 from .shown import Shown, shown_pictures
 
@@ -16,10 +17,13 @@ _MOST = 60
 
 
 def write_comparison(comparison: Comparison, path: str | Path) -> Path:
-    """Writes the comparison as one HTML file; the first 60 questions that flipped have pictures."""
+    """Writes the comparison as one HTML file; the first 60 questions that flipped have pictures.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(comparison_html(comparison), encoding="utf-8")
+    write_whole(path, comparison_html(comparison))
     return path
 
 

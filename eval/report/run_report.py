@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import DataError
 from ..media import shown_media
+from ..whole_file import write_whole
 from .markdown import run_markdown
 from .page import bar, definitions, figures, heat_key, page, percent, stack, table, tools
 from .shown import shown_pictures
@@ -39,13 +39,8 @@ def write_report(
         DataError: they cannot be written.
     """
     folder = Path(folder)
-    try:
-        (folder / HTML_FILE).write_text(
-            run_html(folder, manifest, result, graded), encoding="utf-8"
-        )
-        (folder / MARKDOWN_FILE).write_text(run_markdown(manifest, result), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"The report in {folder} cannot be written: {error.strerror}.") from error
+    write_whole(folder / HTML_FILE, run_html(folder, manifest, result, graded))
+    write_whole(folder / MARKDOWN_FILE, run_markdown(manifest, result))
 
 
 def run_html(

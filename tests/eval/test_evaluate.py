@@ -291,3 +291,38 @@ def test_a_profile_that_a_metric_lacks_is_refused_before_anything_is_asked(
             share=Share(),
         )  # fmt: skip
     assert not responder.asked and not (tmp_path / "out").exists()
+
+
+def test_golds_of_any_sort_are_read_or_named(tmp_path: Path) -> None:
+    golds = ["", None, "|", [], [None], 28.21, 0, False, [1, None, " b "]]
+    lines = [
+        json.dumps({"file": "p.png", "question": "What?", "answer": gold, "id": str(idx)})
+        for idx, gold in enumerate(golds)
+    ]
+    put(tmp_path / "questions.jsonl", "\n".join(lines) + "\n")
+    put(tmp_path / "p.png", picture())
+    loaded = load_benchmark(BENCHMARKS["folder"], tmp_path)
+    assert [each.reason for each in loaded.bad] == ["its answer is empty"] * 5
+    assert [each.gold.answers for each in loaded.questions] == [
+        ("28.21",), ("0",), ("no", "false"), ("1", "b"),
+    ]  # fmt: skip
+
+
+def test_a_report_is_written_whole_or_not_at_all(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_benchmark(BENCHMARKS["folder"], data, limit=2)
+    run(loaded, tmp_path / "out", lambda request: "x")
+    before = (tmp_path / "out" / "report.html").read_text()
+    full = Path.write_text
+
+    def into_a_full_disk(path: Path, text: str, **keywords: str) -> int:
+        full(path, text[: len(text) // 2], **keywords)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", into_a_full_disk)
+    with pytest.raises(DataError, match="cannot be written: No space left on device"):
+        rescore(tmp_path / "out")
+    monkeypatch.undo()
+    assert (tmp_path / "out" / "report.html").read_text() == before
+    assert not list((tmp_path / "out").glob("*.part"))

@@ -5,6 +5,7 @@ import io
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from PIL import Image
 from support.benchmark_files import pdf, picture, put, video
 from support.chat_server import chat_server
+from support.clips import write_clip
+from support.tiny_model import tiny_config, write_tiny_model
 
 import latentvlm
 from latentvlm.app.cli import main
@@ -143,6 +146,25 @@ def test_a_model_that_raises_is_counted_or_ends_the_run() -> None:
     assert [each.error for each in found] == ["ZeroDivisionError: nothing"] * 2
     with pytest.raises(ZeroDivisionError):
         list(VLMResponder(Broken(), name="x", stops_on_error=True).generate(asked))  # type: ignore[arg-type]
+
+
+def test_a_video_that_is_cut_short_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "model", config=replace(tiny_config(), video_token_id=400))
+    write_clip(tmp_path / "whole.mp4", 12)
+    whole = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "torn.mp4").write_bytes(whole[: len(whole) // 3])
+    asked = [
+        request(name, StoredFile(path=str(tmp_path / f"{name}.mp4")), max_tokens=2)
+        for name in ("torn", "whole")
+    ]
+    vlm = latentvlm.load(tmp_path / "model", device="cpu")
+    shown = {"frames": 4, "evs_rate": 0.5}
+    responder = VLMResponder(vlm, name="x", arguments=shown, looks=True)
+    torn, seen = responder.generate(asked)
+    assert torn.finish_reason == "error" and torn.details["is_bad_media"]
+    assert "torn.mp4" in torn.error and torn.error.count("\n") == 0
+    assert seen.finish_reason != "error" and len(seen.details["frames"][0]["indices"]) == 4
+    assert {each["kind"] for each in seen.details["attention"]} == {"frames"}
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
