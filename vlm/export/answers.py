@@ -1,10 +1,10 @@
 """The same questions put to a model and to its export, where both fit into memory."""
 
-import resource
 from collections.abc import Sequence
 
 from ...errors import LatentVLMError
 from ..sampling import GenerationConfig
+from .memory import available_bytes
 from .prompts import Prompt
 from .proof import Proof
 from .source import WeightSource
@@ -54,16 +54,3 @@ def _question(prompt: Prompt) -> list:
     """The conversation up to the first answer."""
     assert prompt.messages is not None
     return prompt.messages[:1]
-
-
-def available_bytes() -> float:
-    """Memory that may still be taken: what the system has, and what this process is allowed."""
-    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
-    allowed = [float(limit) for limit in limits if limit != resource.RLIM_INFINITY]
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        allowed.append(1024.0 * int(lines["MemAvailable"].split()[0]))
-    except (OSError, KeyError, ValueError):
-        pass
-    return min(allowed, default=float("inf"))

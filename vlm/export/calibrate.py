@@ -54,13 +54,25 @@ class Calibration:
             )
         self.largest_inputs[name] = max(found, self.largest_inputs.get(name, 0.0))
 
-    def starved(self, at_least: int = FEW_TOKENS) -> dict[int, list[int]]:
-        """By layer, the experts that got fewer tokens than that."""
-        few = {
-            layer: [expert for expert, count in enumerate(counts) if count < at_least]
-            for layer, counts in self.expert_tokens.items()
+
+def starved_notes(expert_tokens: Mapping[int, Sequence[int]]) -> list[str]:
+    """Which experts of which layers saw no token, and which too few, a line each."""
+    notes = []
+    for layer, counts in expert_tokens.items():
+        kinds = {
+            "no token at all": [e for e, count in enumerate(counts) if not count],
+            f"fewer than {FEW_TOKENS} tokens": [
+                e for e, count in enumerate(counts) if 0 < count < FEW_TOKENS
+            ],
         }
-        return {layer: experts for layer, experts in few.items() if experts}
+        for what, experts in kinds.items():
+            if experts:
+                more = f" and {len(experts) - 8} more" if len(experts) > 8 else ""
+                notes.append(
+                    f"Layer {layer}: experts {', '.join(map(str, experts[:8]))}{more} saw {what} "
+                    "in calibration; their scales of activations are those of the layer."
+                )
+    return notes
 
 
 @torch.no_grad()

@@ -1,10 +1,9 @@
 """`export`: calibrate, write, reopen, prove; only then is there an output folder."""
 
-import resource
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from ...data.processor_files import write_json
 from ...errors import ExportError
 from ..quantize.recipes import AUTO, Recipe, recipe_named
 from .blocks import BlockRunner
-from .calibrate import Calibration, Notify, calibrate
+from .calibrate import Calibration, Notify, calibrate, starved_notes
 from .layouts import Layout
+from .memory import held_bytes, peak_bytes, require_memory
 from .plan import ExportPlan, make_plan
 from .prompts import find_prompts
 from .proof import Limits, Proof
@@ -63,19 +63,22 @@ def export(
             first `num_prompts` calibrate, those after them are held out for the proof.
 
     Raises:
-        InputError: `out` exists, the disk is or becomes full, a weight is not finite.
+        InputError: `out` exists, the disk is or becomes full, the memory is too little, a weight
+            is not finite.
         ConfigError: the recipe does not fit the model, or the budget cannot be met.
         CheckpointError: the model's folder is damaged.
         ExportError: the proof does not hold; it names what was found, and nothing is left but
             the proof itself beside the output's place.
     """
-    started = time.monotonic()
+    started, held = time.monotonic(), held_bytes()
     out = Path(out).expanduser().absolute()
     require_new(out)
     source = WeightSource(model)
     source.require_full_precision()
     runner = BlockRunner(source)
-    given = list(data) if data is not None and not isinstance(data, str | Path) else data
+    given = data
+    if data is not None and not isinstance(data, str | Path):  # it may be endless, and run once
+        given = list(islice(data, num_prompts + num_held_out))
     chosen = recipe if isinstance(recipe, Recipe) else None
     if chosen is None and recipe != AUTO:
         chosen = recipe_named(str(recipe))
@@ -85,6 +88,8 @@ def export(
         plan = make_plan(source, chosen, layout)
         require_room(out.parent, plan.num_bytes)
     prompts = find_prompts(source, given, num_prompts, split="train")
+    require_memory(source, prompts.inputs, models=1)
+    require_memory(source, prompts.inputs[:num_held_out], models=2)
     if plan is None:
         found, calibration = search_recipe(
             runner, prompts.inputs, budget or Budget(), notify=notify
@@ -102,18 +107,24 @@ def export(
             source.folder,
             recipe=plan.recipe,
             data=given,
+            num_calibrated=num_prompts,
             num_prompts=num_held_out,
             num_answers=num_answers,
             limits=limits,
             notify=notify,
         )
         proof.out = str(out)
-        proof.notes += starved_notes(calibration)
+        proof.notes += starved_notes(calibration.expert_tokens)
         proof.notes.append(
             f"Calibrated on {calibration.num_prompts} prompts of {prompts.origin}, "
             f"{calibration.num_tokens} tokens."
         )
-        proof.costs |= {"seconds": time.monotonic() - started, "peak_bytes": peak_bytes()}
+        peak = peak_bytes()
+        proof.costs |= {
+            "seconds": time.monotonic() - started,
+            "peak_bytes": peak,
+            "peak_bytes_more": max(0, peak - held),
+        }
         if not proof.holds:
             beside = write_proof(proof, out.parent, stem=f"{out.name}.refuted-proof")
             raise ExportError(
@@ -130,19 +141,3 @@ def write_proof(proof: Proof, folder: Path, stem: str = "proof") -> Path:
     readable = folder / f"{stem}.md"
     readable.write_text(proof.as_markdown(), encoding="utf-8")
     return readable
-
-
-def starved_notes(calibration: Calibration) -> list[str]:
-    """Which experts saw too few tokens, a line a layer."""
-    return [
-        f"Layer {layer}: experts {', '.join(map(str, experts[:8]))}"
-        f"{f' and {len(experts) - 8} more' if len(experts) > 8 else ''} saw fewer than 16 tokens "
-        "in calibration; their scales of activations are those of the layer."
-        for layer, experts in calibration.starved().items()
-    ]
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

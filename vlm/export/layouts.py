@@ -36,6 +36,7 @@ MODELOPT_ALGORITHMS = {
     ("FP8", "block"): "FP8_PB_WO",
 }
 _FULL_NVFP4 = LARGEST_CODE * LARGEST
+_AT_ONCE = 1 << 18  # numbers
 
 
 def check_layout(layout: str, formats: Iterator[WeightFormat]) -> None:
@@ -179,3 +180,55 @@ def encode(
         parts.append(torch.tensor(scale, dtype=torch.float32))
     specs = planned("", form, (weight.shape[0], weight.shape[1]), layout)
     return [part.reshape(spec.shape) for part, spec in zip(parts, specs, strict=True)]
+
+
+def encode_in_slices(
+    weight: Tensor,
+    form: WeightFormat,
+    layout: Layout,
+    *,
+    largest: float | None = None,
+    largest_input: float | None = None,
+) -> list[Tensor]:
+    """What `encode` makes of all rows at once, with a slice of them in memory as float32.
+
+    Quantizing takes several times a weight in float32, which of a head is gigabytes; no format
+    has scales that reach beyond a slice, but for the largest number of all.
+    """
+    rows = slice_rows(weight.shape[1])
+    if largest is None:
+        largest = largest_number(weight)
+    made = [
+        encode(part.float(), form, layout, largest=largest, largest_input=largest_input)
+        for part in weight.split(rows)
+    ]
+    specs = planned("", form, (weight.shape[0], weight.shape[1]), layout)
+    whole = []
+    for spec, *parts in zip(specs, *made, strict=True):
+        if spec.name.endswith("weight_shape"):
+            whole.append(torch.tensor(weight.shape))
+        elif len(spec.shape) < 2:
+            of_rows = spec.shape == (weight.shape[0],) and weight.shape[0] > 1
+            whole.append(torch.cat(parts) if of_rows else parts[0])
+        else:
+            whole.append(_stacked(parts))
+    return [part.reshape(spec.shape) for part, spec in zip(whole, specs, strict=True)]
+
+
+def slice_rows(num_columns: int) -> int:
+    """Rows that are worked on at once: about a megabyte in float32, and whole blocks of FP8."""
+    return max(1, _AT_ONCE // max(1, num_columns) // BLOCK) * BLOCK
+
+
+def largest_number(weight: Tensor) -> float:
+    """The largest number of a weight, without a copy of it; NaN if it holds one."""
+    low, high = torch.aminmax(weight)
+    return max(-float(low), float(high)) if not low.isnan() else float(low)
+
+
+def _stacked(parts: list[Tensor]) -> Tensor:
+    """One over the other; torch does not join numbers that it cannot add."""
+    kind = parts[0].dtype
+    if kind != torch.float8_e4m3fn:
+        return torch.cat(parts)
+    return torch.cat([part.view(torch.uint8) for part in parts]).view(kind)

@@ -56,15 +56,20 @@ def processor_of(source: WeightSource) -> Processor | None:
 
 
 def find_prompts(
-    source: WeightSource, data: str | Path | Iterable[Any] | None, count: int, *, split: str
+    source: WeightSource,
+    data: str | Path | Iterable[Any] | None,
+    count: int,
+    *,
+    split: str,
+    skip: int = 0,
 ) -> Prompts:
     """Some prompts for a model.
 
     Args:
         data: conversations or training records, or a file of them: `.jsonl` of messages, or a
             shard `.tar`; None draws documents, or for a folder without tokenizer random tokens.
-        split: "train" for calibration, "heldout" for the proof; of given data the first are for
-            calibration, and those after them held out.
+        split: "train" for calibration, "heldout" for the proof.
+        skip: of given data, how many come first that are for calibration.
 
     Raises:
         InputError: the file holds no conversations, or too few for both uses.
@@ -79,11 +84,10 @@ def find_prompts(
         raise CheckpointError(
             f"{source.folder} has no tokenizer, so it cannot read calibration data."
         )
-    skip = 0 if split == "train" else count
     items = _items(data) if isinstance(data, str | Path) else iter(data)
     chosen = list(islice(items, skip, skip + count))
     if not chosen:
-        need = "none" if split == "train" else f"none beyond the {skip} that calibrate"
+        need = f"none beyond the {skip} that calibrate" if skip else "none"
         raise InputError(f"The calibration data {_named(data)} holds too little: {need}.")
     prompts = [_prompt(processor, item) for item in chosen]
     return Prompts(prompts, f"{_named(data)} ({split})")
@@ -100,14 +104,15 @@ def _items(path: str | Path) -> Iterator[Any]:
     if path.suffix == ".tar":
         yield from (record for _, record in ShardReader().read(path))
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}, is no JSON: {error}.") from error
-        yield found.get("messages") if isinstance(found, dict) else found
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                found = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path}, line {number}, is no JSON: {error}.") from error
+            yield found.get("messages") if isinstance(found, dict) else found
 
 
 def _prompt(processor: Processor, item: Any) -> Prompt:

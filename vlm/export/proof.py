@@ -68,7 +68,8 @@ class Proof:
         logits: mean and largest KL, top-1 agreement, positions; empty if not reached.
         answers: question, the original's answer, the export's.
         notes: what else a reader should know, such as experts that saw too few tokens.
-        costs: bytes of both, seconds, peak memory.
+        costs: bytes of both, seconds; of an export the most memory held, and how much of it more
+            than before it began.
     """
 
     out: str
@@ -141,6 +142,8 @@ def _lines(proof: Proof) -> list[str]:
                 f"| {name} | {each['parameters']:,} | {each['bits']:.2f} | {each['meant']} "
                 f"| {each['found']} |"
             )
+    if proof.costs:
+        lines += ["", _costs(proof.costs)]
     if proof.logits:
         lines += [
             "",
@@ -173,6 +176,16 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " / ")
 
 
-def costs_line(costs: Mapping[str, float]) -> str:
-    """Bytes and memory in words."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:,.0f}" for name, value in costs.items())
+def _costs(costs: Mapping[str, float]) -> str:
+    """Bytes, time and memory in words."""
+    words = []
+    if "bytes_after" in costs:
+        words.append(f"{costs['bytes_before']:,} bytes became {costs['bytes_after']:,}")
+    if "seconds" in costs:
+        words.append(f"it took {costs['seconds']:.0f} s")
+    if "peak_bytes" in costs:
+        words.append(
+            f"at most {costs['peak_bytes'] / 1e6:,.0f} MB of memory were held, "
+            f"{costs['peak_bytes_more'] / 1e6:,.0f} MB more than before it began"
+        )
+    return f"{', '.join(words)}."

@@ -14,8 +14,9 @@ from ..quantize.classes import class_of
 from ..quantize.recipes import Recipe, recipe_from_values
 from .answers import side_by_side
 from .blocks import BlockRunner, Row
-from .calibrate import Notify
-from .checks import check_files, count_classes, relative_error
+from .calibrate import Notify, starved_notes
+from .checks import check_files, count_classes
+from .memory import require_memory
 from .prompts import Prompts, find_prompts
 from .proof import LayerError, Limits, Proof
 from .source import WeightSource
@@ -31,6 +32,7 @@ def verify(
     *,
     recipe: Recipe | None = None,
     data: str | Path | Iterable[Any] | None = None,
+    num_calibrated: int | None = None,
     num_prompts: int = NUM_HELD_OUT,
     num_answers: int = 4,
     limits: Limits | None = None,
@@ -41,11 +43,13 @@ def verify(
     Args:
         recipe: what was meant; else what the export's own record says, else what its JSON declares.
         data: held-out conversations, see `prompts.find_prompts`; drawn documents if None.
+        num_calibrated: how many of them come first and calibrated; what the record says if None.
         num_answers: questions that both models answer in full, if both fit into memory.
 
     Raises:
         LatentVLMError: the original cannot be opened; what is wrong with the export, the proof
             says.
+        InputError: the memory is too little to compare them.
     """
     started = time.monotonic()
     limits = limits or Limits()
@@ -66,7 +70,9 @@ def verify(
     errors = check_files(proof, opened, source, recipe, notify)
     count_classes(proof, opened, source, recipe)
     if proof.holds:
-        prompts = find_prompts(source, data, num_prompts, split="heldout")
+        skipped = _num_calibrated(Path(out)) if num_calibrated is None else num_calibrated
+        prompts = find_prompts(source, data, num_prompts, split="heldout", skip=skipped)
+        require_memory(source, prompts.inputs, models=2)
         proof.prompts = f"{len(prompts.prompts)} prompts of {prompts.origin}"
         compare_outputs(proof, opened, source, prompts, errors, limits, notify)
         side_by_side(proof, opened, source, prompts.prompts[:num_answers])
@@ -85,14 +91,16 @@ def _record(out: Path, proof: Proof) -> Recipe | None:
     recipe = recipe_from_values(values.get("recipe"), str(path))
     proof.recipe = recipe.name
     counts = (values.get("calibration") or {}).get("expert_tokens") or {}
-    for layer, tokens in counts.items():
-        few = sum(1 for count in tokens if count < 16)
-        if few:
-            proof.notes.append(
-                f"Layer {layer}: {few} of {len(tokens)} experts saw fewer than 16 tokens in "
-                "calibration; their scales of activations are those of the layer."
-            )
+    proof.notes += starved_notes({int(layer): tokens for layer, tokens in counts.items()})
     return recipe
+
+
+def _num_calibrated(out: Path) -> int:
+    """How many prompts the record says came first and calibrated."""
+    path = out / RECORD_FILE
+    values = read_json(path) if path.is_file() else {}
+    found = (values.get("calibration") or {}).get("prompts")
+    return found if isinstance(found, int) and found >= 0 else 0
 
 
 @torch.no_grad()
@@ -114,11 +122,8 @@ def compare_outputs(
         before = [row.through(block) for row in rows_before]
         alone = [row.through(quantized) for row in rows_before]
         rows_after = [row.through(quantized) for row in rows_after]
-        local = _error(
-            [a.hidden - i.hidden for a, i in zip(alone, rows_before, strict=True)],
-            [b.hidden - i.hidden for b, i in zip(before, rows_before, strict=True)],
-        )
-        drift = _error([row.hidden for row in rows_after], [row.hidden for row in before])
+        local = _error(alone, before, rows_before)
+        drift = _error(rows_after, before)
         rows_before = before
         proof.layers.append(
             LayerError(
@@ -137,8 +142,20 @@ def compare_outputs(
     _compare_logits(proof, ours, theirs, rows_after, rows_before, limits)
 
 
-def _error(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> float:
-    return relative_error(torch.cat(list(ours)), torch.cat(list(theirs)))
+def _error(
+    ours: Sequence[Row], theirs: Sequence[Row], starts: Sequence[Row] | None = None
+) -> float:
+    """The size of the difference, of the size of `theirs` beyond where it started.
+
+    Prompt by prompt, for all at once would be several times the hidden states in memory.
+    """
+    difference = size = 0.0
+    for idx, (mine, right) in enumerate(zip(ours, theirs, strict=True)):
+        moved = right.hidden if starts is None else right.hidden - starts[idx].hidden
+        size += float(moved.square().sum())
+        difference += float((mine.hidden - right.hidden).square().sum())
+    found = math.sqrt(difference) / max(math.sqrt(size), 1e-30)
+    return found if math.isfinite(found) else math.inf
 
 
 def _compare_logits(

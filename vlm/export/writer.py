@@ -27,7 +27,7 @@ from .declare import (
     modelopt_flat,
     modelopt_nested,
 )
-from .layouts import encode, is_of_stack
+from .layouts import encode_in_slices, is_of_stack, largest_number
 from .plain_files import DTYPES, as_bytes, shards_of, write_planned_shards
 from .plan import Entry, ExportPlan, joined_units
 from .source import WeightSource
@@ -172,16 +172,18 @@ def _quantized(
     calibration: Calibration,
 ) -> list[Tensor]:
     assert entry.form is not None
-    weights = [source.read(*part).float() for part in entry.parts]
+    weights = [source.read(*part) for part in entry.parts]
     weight = weights[0] if len(weights) == 1 else torch.cat(weights)
     name, expert = entry.parts[0]
     largest = None
     if name in joined and len(entry.parts) == 1:
-        others = [source.read(other, expert) for other in joined[name] if other != name]
-        largest = max(float(each.abs().amax()) for each in [weight, *others])
+        others = (source.read(other, expert) for other in joined[name] if other != name)
+        largest = max(largest_number(weight), *map(largest_number, others))
     seen = largest_input(calibration.largest_inputs, name, expert)
     try:
-        return encode(weight, entry.form, plan.layout, largest=largest, largest_input=seen)
+        return encode_in_slices(
+            weight, entry.form, plan.layout, largest=largest, largest_input=seen
+        )
     except InputError as error:
         raise InputError(f"{entry.module} cannot be quantized: {error}") from error
 

@@ -105,6 +105,53 @@ def test_a_disk_that_fills(original: Path, tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
+FULL = """
+import resource, signal, sys
+from latentvlm.errors import InputError
+from latentvlm.vlm.export.export import export
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+try:
+    export(sys.argv[1], sys.argv[2], recipe="super-nvfp4", num_prompts=1, num_held_out=1)
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_a_file_that_may_not_grow_further(original: Path, tmp_path: Path) -> None:
+    """The system itself refuses the write, in the middle of the weights."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(original), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+    )
+    assert "out cannot be written (File too large); nothing was left there" in done.stdout, done
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_expert_that_no_token_is_routed_to(original: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(original, tmp_path / "model"))
+    for path in folder.glob("*.safetensors"):
+        tensors = load_file(path)
+        for name in tensors:
+            if "mtp." not in name and name.endswith("e_score_correction_bias"):
+                tensors[name][2] = -100.0
+        save_file(tensors, path, metadata={"format": "pt"})
+    made = export(folder, tmp_path / "out", recipe="super-nvfp4", **QUICK)
+    assert made.calibration.expert_tokens[3][2] == 0
+    assert any(
+        note.startswith("Layer 3: experts 2 saw no token at all in calibration")
+        for note in made.proof.notes
+    )
+    written = {}
+    for path in (tmp_path / "out").glob("*.safetensors"):
+        written |= load_file(path)
+    layer = "language_model.backbone.layers.3.mixer.experts"
+    scales = {written[f"{layer}.{e}.down_proj.input_scale"].item() for e in range(4)}
+    assert len(scales) == 1 and scales.pop() not in (0.0, 1.0)  # that of its layer
+
+
 def test_calibration_data(original: Path, tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
     one = json.dumps({"messages": [{"role": "user", "content": "What is the total?"}]})
