@@ -115,6 +115,56 @@ def test_a_fault_in_the_tensors_is_caught(
     assert any(check in name and words in faults for name, faults in found.items()), found
 
 
+def lose_global_scale(tensors: dict[str, Tensor]) -> None:
+    del tensors[f"{UP}.weight_global_scale"]
+
+
+def turn_global_scale_over(tensors: dict[str, Tensor]) -> None:
+    tensors[f"{UP}.weight_global_scale"] = 1 / tensors[f"{UP}.weight_global_scale"]
+
+
+def swap_packed_nibbles(tensors: dict[str, Tensor]) -> None:
+    codes = tensors[f"{UP}.weight_packed"]
+    tensors[f"{UP}.weight_packed"] = (codes << 4) | (codes >> 4)
+
+
+FAULTS_OF_COMPRESSED_TENSORS = [
+    (lose_global_scale, "our reader opens it", "weight_global_scale is missing"),
+    (turn_global_scale_over, "quantized weights are close", "experts.up_proj[1] in NVFP4"),
+    (swap_packed_nibbles, "quantized weights are close", "experts.up_proj[1] in NVFP4"),
+    (leave_in_bfloat16, "nothing was left out by accident", "was meant to be FP8 and is BF16"),
+    (quantize_vision, "nothing was quantized by accident", "was to be kept and is FP8"),
+    (drop_draft_head, "the whole model is there", "lost: language_model.mtp"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "check", "words"),
+    FAULTS_OF_COMPRESSED_TENSORS,
+    ids=[f[0].__name__ for f in FAULTS_OF_COMPRESSED_TENSORS],
+)
+def test_a_fault_in_the_other_layout_is_caught(
+    copy_of, original: Path, spoil, check: str, words: str
+) -> None:
+    folder = copy_of(layout="compressed-tensors")
+    change_tensors(folder, spoil)
+    found = faults_of(verify(folder, original, num_answers=0))
+    assert any(check in name and words in faults for name, faults in found.items()), found
+
+
+@pytest.mark.slow
+def test_a_wrong_pattern_of_the_other_layout_is_caught(copy_of, original: Path) -> None:
+    folder = copy_of(layout="compressed-tensors")
+    change_json(
+        folder,
+        "config.json",
+        lambda values: values["quantization_config"]["ignore"].append("re:.*in_proj"),
+    )
+    found = faults_of(verify(folder, original, num_answers=0))
+    assert "in_proj is FP8 but declared kept" in found["the JSON says what the tensors are"]
+
+
 def widen_glob(values: dict) -> None:
     quantization = values.get("quantization") or values["quantization_config"]
     key = "exclude_modules" if "quantization" in values else "ignore"

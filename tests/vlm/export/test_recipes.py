@@ -68,6 +68,33 @@ def test_super_and_ultra_keep_what_the_releases_keep() -> None:
             assert kinds == {None}, name
 
 
+def test_the_other_published_tables() -> None:
+    """Nano FP8 is Nano NVFP4's table; Nano VL's has every product of the language model."""
+    nano = preset("nemotron-3-nano-30b-a3b")
+    assert not isinstance(nano, VisionLanguageConfig)
+    pattern = nano.hybrid_override_pattern
+    for name in skeleton(nano).state_dict():
+        fp8, nvfp4 = (RECIPES[key].format_of(name, pattern) for key in ("nano-fp8", "nano-nvfp4"))
+        assert (fp8 is None) == (nvfp4 is None), name
+        assert fp8 is None or (fp8.kind, fp8.granularity) == ("FP8", "tensor")
+    vision = preset("nemotron-nano-12b-v2-vl")
+    assert isinstance(vision, VisionLanguageConfig)
+    pattern, count = vision.text.hybrid_override_pattern, 0
+    for name, tensor in skeleton(vision).state_dict().items():
+        is_product = tensor.dim() == 2 and ".mixer." in name and not name.endswith("A_log")
+        for key, kind in (("nano-vl-fp8", "FP8"), ("nano-vl-nvfp4", "NVFP4")):
+            form = RECIPES[key].format_of(name, pattern)
+            assert (form.kind if form else None) == (kind if is_product else None), name
+        count += is_product
+    assert count == 2 * pattern.count("M") + 2 * pattern.count("-") + 4 * pattern.count("*")
+    assert not RECIPES["nano-vl-fp8"].kv_cache and RECIPES["nano-fp8"].kv_cache == "FP8"
+    jamba = preset(next(each for each in PRESETS if each.startswith("jamba")))
+    assert not isinstance(jamba, VisionLanguageConfig)
+    for name in skeleton(jamba).state_dict():
+        form = RECIPES["experts-int8"].format_of(name, jamba.hybrid_override_pattern)
+        assert (form is not None) == (".experts." in name), name
+
+
 def test_units_hold_together_what_readers_join() -> None:
     layer = "language_model.layers.7.mixer"
     assert len({unit_of(f"{layer}.{part}_proj.weight") for part in "qkv"}) == 1
