@@ -15,7 +15,7 @@ from ..checkpoint.stored_weights import StoredWeight
 from ..quantize.classes import QUANTIZABLE, class_of
 from ..quantize.declared import ALGORITHMS, DeclaredFormats
 from ..quantize.packed import PackedWeight
-from ..quantize.recipes import Recipe, WeightFormat
+from ..quantize.recipes import Recipe
 from .calibrate import Notify
 from .contract import breaches
 from .layouts import slice_rows
@@ -150,26 +150,22 @@ def _check_weights(
         experts = range(source.shapes[name][0]) if source.is_stack(name) else (None,)
         for expert in experts:
             label = name if expert is None else f"{name}[{expert}]"
-            disk = out.disk_names(name)
-            few = out.stored.get(disk.get(expert, disk.get(None, "")) or "")
             theirs = source.read(name, expert)
             try:
                 packed = out.read_packed(name, expert)
-                ours = out.read(name, expert) if packed is None else packed
-                found = 0.0 if isinstance(ours, Tensor) else _error_of(ours, theirs)
+                if packed is None:
+                    if not _same(out.read(name, expert), theirs):
+                        changed.append(f"{label} was to be kept and differs")
+                    continue
+                found = _error_of(packed, theirs)
             except Exception as error:  # noqa: BLE001 (whatever is wrong with it is a fault)
                 unreadable.append(f"{label}: {error}")
-                continue
-            if few is None or isinstance(ours, Tensor):
-                kept = isinstance(ours, Tensor) and ours.dtype == theirs.dtype
-                if not kept or not _same(ours, theirs):
-                    changed.append(f"{label} was to be kept and differs")
                 continue
             layer = class_of(name).layer
             if layer is not None:
                 errors[layer] = max(found, errors.get(layer, 0.0))
-            if not found <= _LARGEST_ERROR[few.format]:
-                far.append(f"{label} in {few.format} is {found:.3g} of its size away")
+            if not found <= _LARGEST_ERROR[packed.format]:
+                far.append(f"{label} in {packed.format} is {found:.3g} of its size away")
         notify("comparing weights", done + 1, len(names))
     proof.add("every weight can be read", unreadable)
     proof.add("what was kept is the same, bit for bit", changed)
@@ -196,7 +192,7 @@ def _error_of(ours: PackedWeight, theirs: Tensor) -> float:
 
 def _same(ours: Tensor, theirs: Tensor) -> bool:
     as_bytes = [t.contiguous().view(-1).view(torch.uint8) for t in (ours, theirs)]
-    return torch.equal(*as_bytes)
+    return ours.dtype == theirs.dtype and torch.equal(*as_bytes)
 
 
 def _check_scales(proof: Proof, out: WeightSource) -> None:
@@ -256,39 +252,3 @@ def _shared(out: WeightSource, name: str, expert: int | None) -> tuple:
         if each is not None and math.prod(out.reader.shape(each)) == 1
     ]
     return (stored.format, *values)
-
-
-def count_classes(
-    proof: Proof, out: WeightSource, source: WeightSource, recipe: Recipe | None
-) -> None:
-    """Bits a parameter overall and by class, before and after."""
-    pattern = source.text.hybrid_override_pattern
-    totals: dict[str, dict] = {}
-    before = 0
-    for name in source.names():
-        if not out.holds(name):
-            continue
-        entry = totals.setdefault(
-            class_of(name).name, {"parameters": 0, "bytes": 0, "meant": set(), "found": set()}
-        )
-        entry["parameters"] += math.prod(source.shapes[name])
-        before += sum(source.reader.num_bytes(disk) for disk in source.disk_names(name).values())
-        for disk in out.disk_names(name).values():
-            stored = out.stored.get(disk)
-            parts = [disk] if stored is None else stored.weight_names
-            entry["bytes"] += sum(out.reader.num_bytes(part) for part in parts)
-        entry["found"] |= out.stored_as(name)
-        form: WeightFormat | None = recipe.format_of(name, pattern) if recipe else None
-        is_weight = name.endswith(".weight") or source.is_stack(name)
-        entry["meant"].add(str(form) if form and is_weight else "keep")
-    for entry in totals.values():
-        entry["bits"] = 8 * entry["bytes"] / max(1, entry["parameters"])
-        entry["meant"], entry["found"] = (
-            ", ".join(sorted(entry[key])) for key in ("meant", "found")
-        )
-    parameters = sum(entry["parameters"] for entry in totals.values())
-    after = sum(entry["bytes"] for entry in totals.values())
-    proof.classes = dict(sorted(totals.items()))
-    proof.bits = 8 * after / max(1, parameters)
-    proof.bits_before = 8 * before / max(1, parameters)
-    proof.costs |= {"bytes_before": before, "bytes_after": after}

@@ -20,7 +20,22 @@ from ..quantize.declared import DeclaredFormats
 from ..quantize.declared_files import read_declared
 from ..quantize.packed import PackedWeight
 from ..skeleton import skeleton
-from .plain_files import ExpertReader, StreamReader
+from .plain_files import StreamReader
+
+
+class ExpertReader:
+    """A reader that shows of every stack one expert, and reads no more of it."""
+
+    def __init__(self, reader: StreamReader, expert: int) -> None:
+        self._reader, self._expert = reader, expert
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        shape = self._reader.shape(name)
+        return shape[1:] if prod(shape) > 1 else shape
+
+    def tensor(self, name: str) -> Tensor:
+        is_stack = prod(self._reader.shape(name)) > 1
+        return self._reader.row(name, self._expert) if is_stack else self._reader.tensor(name)
 
 
 class WeightSource:

@@ -15,7 +15,8 @@ from ..quantize.recipes import Recipe, recipe_from_values
 from .answers import side_by_side
 from .blocks import BlockRunner, Row
 from .calibrate import Notify, starved_notes
-from .checks import check_files, count_classes
+from .checks import check_files
+from .class_bits import count_classes
 from .memory import require_memory
 from .prompts import Prompts, find_prompts
 from .proof import LayerError, Limits, Proof
