@@ -1,4 +1,5 @@
-"""Fields of a document as typed values: one question a field, over pages that were opened once.
+"""Fields of a document as typed values: one question a field, written together, over pages that are
+encoded once.
 
 A field that the model says is not in the document, or whose answer is of another type, is empty.
 """
@@ -6,23 +7,19 @@ A field that the model says is not in the document, or whose answer is of anothe
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from ..errors import ConfigError
 from .answer import Answer
 from .ask_options import AskOptions
 from .conversation import Medium
+from .field_values import TYPES, FieldType, read_choice, read_value
 from .limits import ModelLimits
 
 if TYPE_CHECKING:
     from .vlm import VLM
 
-FieldType: TypeAlias = Literal["string", "number", "integer", "date"]
-TYPES: tuple[FieldType, ...] = ("string", "number", "integer", "date")
 _ABSENT = re.compile(r"not (?:in|on|given in) (?:the|this) (?:document|page)", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?\d[\d.,' ]*")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +38,19 @@ class FieldSpec:
         name: of the column.
         type: what a value must be; a date is given as YYYY-MM-DD.
         question: how the model is asked; None asks for the name.
+        choices: the texts that a string must be one of; none allow any.
     """
 
     name: str
     type: FieldType = "string"
     question: str | None = None
+    choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise ConfigError("A field needs a name.")
+        if self.choices and self.type != "string":
+            raise ConfigError(f"The field {self.name!r} has choices, so its type must be string.")
         if self.type not in TYPES:
             raise ConfigError(
                 f"The field {self.name!r} has the type {self.type!r}; it must be one of "
@@ -82,7 +83,7 @@ class Extracted:
         page: the page it was read from, from 1; None where that is not clear.
     """
 
-    value: str | float | int | None
+    value: str | float | int | bool | None
     text: str
     confidence: float
     page: int | None = None
@@ -96,7 +97,7 @@ def read_fields(fields: Fields) -> list[FieldSpec]:
     """Fields from "number,date,total", a list, or a JSON schema of an object.
 
     In the short form a type follows a colon: `total:number`. Of a schema its `properties` are
-    taken: `type`, `format: date`, and `description` as the question.
+    taken: `type`, `format: date`, `enum` of texts, and `description` as the question.
 
     Raises:
         ConfigError: there is none, one comes twice, or a type is not known.
@@ -119,23 +120,36 @@ def read_fields(fields: Fields) -> list[FieldSpec]:
 def extract(
     vlm: "VLM", fields: Sequence[FieldSpec], media: Sequence[Medium], **options: Unpack[AskOptions]
 ) -> dict[str, Extracted]:
-    """Ask for each field; `options` go to `VLM.ask`.
+    """Ask for each field; `options` go to `VLM.ask_batch`.
 
     Raises:
         MediaError, PromptError: as `VLM.ask`.
     """
+    questions = [{"question": each.asked, "media": list(media)} for each in fields]
+    answers = vlm.ask_batch(questions, **options)
+    # The number of a page that was picked out of a document is not known from the answer.
+    first = 1 if options.get("pages") is None and len(media) == 1 else None
     return {
-        each.name: judge(vlm.limits, each, vlm.ask(each.asked, *media, **options))
-        for each in fields
+        spec.name: judge(vlm.limits, spec, answer, first_page=first)
+        for spec, answer in zip(fields, answers, strict=True)
     }
 
 
-def judge(limits: ModelLimits, spec: FieldSpec, answer: Answer) -> Extracted:
-    """What an answer to the question of a field says of that field."""
+def judge(
+    limits: ModelLimits, spec: FieldSpec, answer: Answer, *, first_page: int | None = None
+) -> Extracted:
+    """What an answer to the question of a field says of that field.
+
+    Args:
+        first_page: the number of the first page that was shown, if that is known.
+    """
     text = answer.text.strip()
-    cited = answer.pages[0] if answer.pages else None
-    page = None if cited is None else cited.number or cited.index + 1
-    value = None if _ABSENT.search(text) or not text else read_value(text, spec.type)
+    page = first_page if len(answer.usage.page_tokens) == 1 else None
+    if answer.pages:
+        page = answer.pages[0].number or answer.pages[0].index + 1
+    value = None
+    if text and not _ABSENT.search(text):
+        value = read_choice(text, spec.choices) if spec.choices else read_value(text, spec.type)
     return Extracted(
         value=value,
         text=text,
@@ -143,67 +157,6 @@ def judge(limits: ModelLimits, spec: FieldSpec, answer: Answer) -> Extracted:
         page=page if value is not None else None,
         warnings=answer.warnings,
     )
-
-
-def read_value(text: str, kind: FieldType) -> str | float | int | None:
-    """An answer as a value of a type, or None.
-
-    Of a number with one kind of separator that comes once, three digits after a comma are
-    thousands; otherwise the last separator is the decimal point.
-    """
-    if kind == "string":
-        return text
-    if kind == "date":
-        return _read_date(text)
-    found = _NUMBER.search(text)
-    if found is None:
-        return None
-    number = _read_number(found[0])
-    if kind == "number" or number is None:
-        return number
-    return int(number) if number == int(number) else None
-
-
-def _read_number(text: str) -> float | None:
-    text = text.strip().rstrip(".,").replace(" ", "").replace("'", "")
-    commas, points = text.count(","), text.count(".")
-    if commas and points:
-        last = max(text.rfind(","), text.rfind("."))
-        whole = re.sub(r"[.,]", "", text[:last])
-        text = f"{whole}.{text[last + 1 :]}"
-    elif commas > 1 or points > 1:
-        text = re.sub(r"[.,]", "", text)
-    elif commas == 1:
-        tail = text.split(",")[1]
-        text = text.replace(",", "") if len(tail) == 3 else text.replace(",", ".")
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _read_date(text: str) -> str | None:
-    """Dates as documents print them: 2024-05-31, 31.05.2024, 5 May 2024, May 5, 2024."""
-    parts = re.findall(r"\d+|[A-Za-z]{3,}", text)
-    month = next((_MONTHS.index(p[:3].lower()) + 1 for p in parts if p[:3].lower() in _MONTHS), 0)
-    numbers = [int(p) for p in parts if p.isdecimal()][:3]
-    if month and len(numbers) == 2:
-        day, year = sorted(numbers)
-    elif len(numbers) == 3 and not month:
-        if numbers[0] > 31:
-            year, month, day = numbers
-        else:
-            day, month, year = numbers
-            if month > 12 >= day:  # written month first
-                day, month = month, day
-    else:
-        return None
-    if year < 100:
-        year += 2000
-    try:
-        return date(year, month, day).isoformat()
-    except ValueError:
-        return None
 
 
 def _from_text(text: str) -> FieldSpec:
@@ -220,5 +173,18 @@ def _properties(schema: Mapping[Any, Any]) -> Mapping[str, Any]:
 
 def _from_schema(name: str, value: Any) -> FieldSpec:
     value = value if isinstance(value, Mapping) else {}
-    kind = "date" if value.get("format") == "date" else value.get("type", "string")
-    return FieldSpec(name=name, type=kind, question=value.get("description"))
+    kinds: Any = value.get("type", "string")
+    if isinstance(kinds, list):  # a field may be absent in any case
+        kinds = [kind for kind in kinds if kind != "null"]
+        kinds = kinds[0] if len(kinds) == 1 else " or ".join(map(str, kinds))
+    choices = value.get("enum") or ()
+    if not isinstance(choices, list | tuple) or any(
+        not isinstance(choice, str | None) for choice in choices
+    ):
+        raise ConfigError(f"The field {name!r} has an enum of something other than texts.")
+    return FieldSpec(
+        name=name,
+        type="date" if value.get("format") == "date" else kinds,
+        question=value.get("description"),
+        choices=tuple(choice for choice in choices if choice is not None),
+    )

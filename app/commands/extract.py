@@ -55,6 +55,7 @@ def extract(
     if not rows and lines != out and out.is_file():
         rows = _read_table(out)
         lines.write_text("".join(jsonlib.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    require_columns(rows, [spec.name for spec in specs], out)
     done = {row["file"] for row in rows}
     waiting = [path for path in paths if str(path) not in done]
     vlm = model.load() if waiting else None
@@ -92,6 +93,17 @@ def as_row(path: str | Path, found: "dict[str, Extracted]") -> dict[str, Any]:
         row[f"{name}_confidence"] = round(each.confidence, 4)
         row[f"{name}_page"] = each.page
     return row
+
+
+def require_columns(rows: list[dict[str, Any]], names: list[str], out: Path) -> None:
+    """Raises InputError where a table that is to go on has other fields."""
+    columns = {key for row in rows for key in row}
+    known = {key for key in columns if f"{key}_confidence" in columns}
+    if rows and known != set(names):
+        raise InputError(
+            f"{out} holds the fields {', '.join(sorted(known)) or 'of something else'}; give the "
+            "same ones to go on there, or another --out."
+        )
 
 
 def _schema(path: Path) -> dict[str, Any]:

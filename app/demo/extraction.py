@@ -54,7 +54,7 @@ async def extract_all(
                 break
             limits = model.vlm.limits
             fields = {
-                spec.name: judge(limits, spec, each)
+                spec.name: judge(limits, spec, each, first_page=1)
                 for spec, each in zip(specs, answers, strict=True)
             }
             found = replace(found, rows=(*found.rows, as_row(Path(file).name, fields)))

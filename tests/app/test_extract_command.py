@@ -87,6 +87,19 @@ def test_a_run_that_was_cut_off_goes_on(folder: Path, tmp_path: Path, capsys) ->
     assert code == 0 and out.read_text() == whole
 
 
+def test_a_schema_says_fields_and_types(folder: Path, tmp_path: Path, capsys) -> None:
+    schema, out = tmp_path / "s.json", tmp_path / "t.jsonl"
+    total = {"type": "number", "description": "What is the total?"}
+    number = {"type": "string", "enum": ["A-1", "B-2"]}
+    schema.write_text(json.dumps({"properties": {"total": total, "number": number}}))
+    code, _, _ = run(capsys, folder / "a.png", "--schema", schema, "-o", out)
+    row = json.loads(out.read_text())
+    assert code == 0 and isinstance(row["total"], float) and row["total_page"] == 1
+    assert row["number"] is None and row["number_page"] is None
+    code, _, err = run(capsys, folder, "--fields", "date", "-o", out)
+    assert code == 2 and "holds the fields number, total; give the same ones" in err
+
+
 def test_what_cannot_be_is_said(folder: Path, tmp_path: Path, capsys) -> None:
     for arguments, message in [
         ((folder, "--fields", "a", "-o", "t.xls"), "t.xls must end in .csv, .jsonl, .parquet"),

@@ -6,7 +6,8 @@ import pytest
 
 import latentvlm
 from latentvlm.errors import CheckpointError, ConfigError
-from latentvlm.vlm.extract import FieldSpec, read_fields, read_value
+from latentvlm.vlm.extract import FieldSpec, judge, read_fields
+from latentvlm.vlm.field_values import read_choice, read_value
 from latentvlm.vlm.limits import ModelLimits
 
 SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "invoice.png"
@@ -40,6 +41,19 @@ def test_whole_numbers_are_whole() -> None:
     assert read_value("7 pieces", "integer") == 7 and read_value("7.5", "integer") is None
 
 
+def test_yes_and_no() -> None:
+    found = [read_value(text, "boolean") for text in ("Yes.", "no", "True", "It is paid.", "")]
+    assert found == [True, False, True, None, None]
+
+
+def test_a_choice_is_one_of_those_allowed() -> None:
+    choices = ("invoice", "letter", "cover letter")
+    texts = ("Invoice.", "It is an invoice", "an invoice and a letter", "invoices", "a memo")
+    assert [read_choice(text, choices) for text in texts] == [
+        "invoice", "invoice", None, None, None,
+    ]  # fmt: skip
+
+
 def test_fields_have_three_spellings() -> None:
     short = read_fields("number, date:date,total:number")
     assert [(each.name, each.type) for each in short] == [
@@ -56,9 +70,24 @@ def test_fields_have_three_spellings() -> None:
     total, due = read_fields(schema)
     assert (total.type, total.asked) == ("number", "What is to be paid?")
     assert (due.type, due.asked) == ("date", "What is the due date?")
+    paid, kind = read_fields(
+        {
+            "properties": {
+                "paid": {"type": ["boolean", "null"]},
+                "kind": {"type": "string", "enum": ["invoice", "letter", None]},
+            }
+        }
+    )
+    assert paid.type == "boolean" and kind.choices == ("invoice", "letter")
+    with pytest.raises(ConfigError, match="its type must be string"):
+        FieldSpec(name="a", type="number", choices=("x",))
     for wrong, message in [
         ("", "needs a name"), ("a,a", "'a' is named twice"), ("a:colour", "the type 'colour'"),
         ({"type": "object"}, "no properties"), ([], "No field is named"),
+        ({"properties": {"a": {"type": ["string", "number"]}}}, "the type 'string or number'"),
+        ({"properties": {"a": {"type": "array"}}}, "the type 'array'"),
+        ({"properties": {"a": {"enum": [1, 2]}}}, "other than texts"),
+        ([FieldSpec(name="a", choices=("x",)), "a"], "'a' is named twice"),
     ]:  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             read_fields(wrong)
@@ -69,9 +98,19 @@ def test_the_default_model_reads_the_sample() -> None:
     found = vlm.extract("total:number,postcode", SAMPLE)
     assert found["total"].value == 28.21 and found["total"].text == "$28.21"
     assert found["postcode"].value is None or found["postcode"].text
-    assert found["total"].confidence == vlm.limits.calibrated(
-        vlm.ask("What is the total?", SAMPLE).confidence
-    )
+    alone = vlm.ask("What is the total?", SAMPLE)
+    assert found["total"].confidence == vlm.limits.calibrated(alone.confidence)
+    assert found["total"].page == 1
+    spec = FieldSpec(name="total", type="number")
+    assert judge(vlm.limits, spec, alone).page is None, "nobody said which page was shown"
+    assert judge(vlm.limits, FieldSpec(name="total", choices=("12", "13")), alone).value is None
+
+
+def test_pages_are_encoded_once_for_all_fields() -> None:
+    vlm = latentvlm.load()
+    vlm.extract("total:number,date:date,number,name", SAMPLE)
+    state = vlm.engine.state()
+    assert (state.media_misses, state.media_hits) == (1, 3)
 
 
 def test_confidence_is_what_held_out_answers_of_its_kind_were(tmp_path: Path) -> None:
