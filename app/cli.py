@@ -53,13 +53,18 @@ def root(
         os.environ["LATENTVLM_TRACEBACK"] = "1"
 
 
-for command in (
-    ask, bench, chat, demo, distill, doctor, explain, extract, export, inspect, plan, serve, train,
-    verify,
-):  # fmt: skip
-    app.command()(command)
-app.add_typer(data_commands, name="data")
-app.add_typer(eval_commands, name="eval")
+# In the order in which help lists them.
+PANELS = {
+    "Ask": (ask, chat, extract, explain, demo, serve),
+    "Look at a machine or a model": (doctor, inspect, plan),
+    "Train and export": (train, distill, export, verify),
+    "Measure": (bench,),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(data_commands, name="data", rich_help_panel="Train and export")
+app.add_typer(eval_commands, name="eval", rich_help_panel="Measure")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

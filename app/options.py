@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from .progress import waiting
 from .units import read_length
 
 if TYPE_CHECKING:
@@ -86,18 +87,23 @@ class ModelOptions:
         """Reads the checkpoint; this is where torch is first imported."""
         from ..vlm.api import load
 
-        return load(
-            self.model,
-            device=self.device,
-            device_map=self.device_map,
-            context=None if self.context is None else read_length(self.context, option="--context"),
-            on_placement=lambda placement: print(placement, file=sys.stderr, flush=True),
-            dtype=self.dtype,
-            quantized=self.quantized or "packed",  # type: ignore[arg-type]  # load checks it
-            kv_cache=self.kv_cache,
-            ssm_cache=self.ssm_cache,  # type: ignore[arg-type]  # load checks it
-            revision=self.revision,
-        )
+        def told(placement: object) -> None:
+            print(placement, file=sys.stderr, flush=True)
+
+        context = None if self.context is None else read_length(self.context, option="--context")
+        with waiting(f"opening {self.model or 'the model in the package'}"):
+            return load(
+                self.model,
+                device=self.device,
+                device_map=self.device_map,
+                context=context,
+                on_placement=told,
+                dtype=self.dtype,
+                quantized=self.quantized or "packed",  # type: ignore[arg-type]  # load checks it
+                kv_cache=self.kv_cache,
+                ssm_cache=self.ssm_cache,  # type: ignore[arg-type]  # load checks it
+                revision=self.revision,
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

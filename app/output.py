@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+
+from .progress import waiting
 
 if TYPE_CHECKING:
     from ..vlm.answer import Answer
@@ -20,7 +22,7 @@ def show_parts(parts: Iterable["AnswerPiece"], *, show_thinking: bool = False) -
     """
     dim, plain = ("\x1b[2m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
     in_thought = False
-    for part in parts:
+    for part in _awaited(parts):
         is_thought = part.kind == "reasoning"
         if is_thought and not show_thinking:
             continue
@@ -36,6 +38,16 @@ def show_parts(parts: Iterable["AnswerPiece"], *, show_thinking: bool = False) -
         sys.stderr.write(plain + "\n")
     sys.stdout.write("\n")
     sys.stdout.flush()
+
+
+def _awaited(parts: Iterable["AnswerPiece"]) -> Iterator["AnswerPiece"]:
+    """The parts; until the first one comes, a terminal is told that the model reads."""
+    remaining = iter(parts)
+    with waiting("reading"):
+        first = next(remaining, None)
+    if first is not None:
+        yield first
+    yield from remaining
 
 
 def show_calls(answer: "Answer") -> None:
@@ -63,7 +75,12 @@ def show_counts(answer: "Answer") -> None:
 
 def show_json(answer: "Answer") -> None:
     """One line with one JSON object: text, confidence, warnings, usage, timing and more."""
-    print(json.dumps(as_values(answer), ensure_ascii=False), flush=True)
+    show_values(as_values(answer))
+
+
+def show_values(values: dict[str, Any]) -> None:
+    """One line with one JSON object."""
+    print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def as_values(answer: "Answer") -> dict[str, Any]:

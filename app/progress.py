@@ -1,4 +1,4 @@
-"""A bar on standard error while questions are answered; nothing where that is no terminal."""
+"""What is shown on standard error while one waits; nothing where that is no terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,8 +7,20 @@ from typing import Any
 
 
 @contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Says what is being done, until it is done."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+@contextmanager
 def answers_progress(what: str, total: int) -> Iterator[Callable[[Any], None]]:
-    """A function to be called once for each answer; the bar tells how many and the time left."""
+    """A bar, by a function to be called once for each answer: how many, and the time left."""
     if not sys.stderr.isatty():
         yield lambda answer: None
         return

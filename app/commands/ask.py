@@ -36,7 +36,10 @@ def ask(
         bool, typer.Option("--json", help="Print one JSON object instead of text.")
     ] = False,
 ) -> None:
-    """Ask about pictures, PDF pages or videos, or a language model about nothing but itself."""
+    """Ask about pictures, PDF pages or videos, or a language model about nothing but itself.
+
+    Example: latentvlm ask report.pdf "What is the total?" --pages 1-3 --model my-model
+    """
     *files, question = words
     if not files and model.model is None:
         raise typer.BadParameter("Say at least one file, then the question.")

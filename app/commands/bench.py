@@ -43,7 +43,10 @@ def bench(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure speed and memory beside transformers, on the same random weights."""
+    """Measure speed and memory beside transformers, on the same random weights.
+
+    Example: latentvlm bench --json
+    """
     if video:
         if prompt_length or image_size is not None or load or size_gb is not None:
             raise InputError(

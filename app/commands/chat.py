@@ -34,7 +34,10 @@ def chat(
         bool, typer.Option("--json", help="Print one JSON object for each answer.")
     ] = False,
 ) -> None:
-    """Talk about pictures, PDF pages or videos; an empty line or end of input ends it."""
+    """Talk about pictures, PDF pages or videos; an empty line or end of input ends it.
+
+    Example: latentvlm chat invoice.png
+    """
     if not files and model.model is None:
         raise typer.BadParameter("Say at least one file.")
     arguments = {

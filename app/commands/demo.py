@@ -32,10 +32,13 @@ def demo(
     ] = None,
     max_file_mb: Annotated[int, typer.Option(help="Largest file of a visitor.")] = 2048,
     max_batch: Annotated[int, typer.Option(help="Answers written at once.")] = 8,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the address as one JSON object.")
+    ] = False,
 ) -> None:
     """Open the demo, for this machine alone unless --host says otherwise.
 
-    Example: latentvlm demo, then open the address that it prints
+    Example: latentvlm demo --port 7860
     """
     from ..demo.config import DemoConfig
 
@@ -59,7 +62,9 @@ def demo(
 
     offered = list(dict.fromkeys([model.model, *(also or ()), None]))
     loaders = {label(each): dataclasses.replace(model, model=each).load for each in offered}
-    run_demo(Models(loaders, max_batch=max_batch, max_waiting=config.max_waiting), config)
+    run_demo(
+        Models(loaders, max_batch=max_batch, max_waiting=config.max_waiting), config, as_json=json
+    )
 
 
 def label(model: str | None) -> str:

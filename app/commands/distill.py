@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ..output import show_values
+
 
 def distill(
     recipe: Annotated[
@@ -29,8 +31,12 @@ def distill(
             metavar="FOLDER", help="Write the table into this model's card too; or default."
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Distil a model for its export; compare the export before and after. Goes on where it was."""
+    """Distil a model for its export; compare the export before and after. Goes on where it was.
+
+    Example: latentvlm distill qad-nvfp4 --max-minutes 30
+    """
     from ...eval.before_after import (
         before_after_table,
         compare_exports,
@@ -55,7 +61,12 @@ def distill(
         prompts=prompts,
         notify=lambda line: typer.echo(line, err=True),
     )
+    written = write_into_card(folder, result) if folder else None
+    exported = Path(found.output) / "export"
+    if as_json:
+        show_values({**result, "export": str(exported), "card": written and str(written)})
+        return
     print(before_after_table(result))
-    print(f"\nThe proven export is {Path(found.output) / 'export'}.")
-    if folder:
-        print(f"Written into {write_into_card(folder, result)}.")
+    print(f"\nThe proven export is {exported}.")
+    if written is not None:
+        print(f"Written into {written}.")

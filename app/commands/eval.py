@@ -81,6 +81,8 @@ def run(
 
     The model is a checkpoint, http://HOST/v1#NAME of an OpenAI-style server, or
     transformers:FOLDER. Under torchrun the processes share the questions out.
+
+    Example: latentvlm eval run folder --data invoices --model my-model --out runs/mine
     """
     from ...errors import ConfigError
     from ...eval.documents import BENCHMARK
@@ -148,12 +150,22 @@ app.command()(long)
 
 
 @app.command("list")
-def list_benchmarks() -> None:
-    """The benchmarks, their splits, and what to put where for each."""
+def list_benchmarks(as_json: AsJson = False) -> None:
+    """The benchmarks, their splits, and what to put where for each.
+
+    Example: latentvlm eval list
+    """
     from rich.console import Console
 
     from ...eval.benchmarks import BENCHMARKS
 
+    if as_json:
+        found = {
+            name: {"title": each.title, "splits": list(each.splits), "put": each.put}
+            for name, each in BENCHMARKS.items()
+        }
+        print(json.dumps(found, ensure_ascii=False))
+        return
     console = Console(highlight=False)
     console.print("[bold]latentvlm-docs[/]: drawn documents, nothing to put anywhere")
     console.print("[bold]latentvlm-video[/]: drawn videos, nothing to put anywhere")
@@ -166,11 +178,20 @@ def list_benchmarks() -> None:
 
 
 @app.command()
-def start(folder: Annotated[Path, typer.Argument(help="A folder of documents.")]) -> None:
-    """Write a questions.csv with a row for each document of a folder, to be filled in."""
+def start(
+    folder: Annotated[Path, typer.Argument(help="A folder of documents.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a questions.csv with a row for each document of a folder, to be filled in.
+
+    Example: latentvlm eval start invoices
+    """
     from ...eval.benchmarks.folder import start_questions
 
     path = start_questions(folder)
+    if as_json:
+        print(json.dumps({"questions": str(path)}))
+        return
     print(
         f"{path}\nFill in question and answer, then: latentvlm eval run folder --data {folder} "
         "--out runs/mine"
@@ -183,7 +204,10 @@ def rescore(
     profile: Profiles = "strict",
     as_json: AsJson = False,
 ) -> None:
-    """Score the answers of a run again, under another profile; no model is asked."""
+    """Score the answers of a run again, under another profile; no model is asked.
+
+    Example: latentvlm eval rescore runs/mine --profile official
+    """
     from ...eval.evaluate import rescore as score_again
 
     result = score_again(folder, profile)
@@ -203,7 +227,10 @@ def compare(
     ] = Path("comparison.html"),
     as_json: AsJson = False,
 ) -> None:
-    """Compare two runs: the difference with its interval, by kind, and what flipped."""
+    """Compare two runs: the difference with its interval, by kind, and what flipped.
+
+    Example: latentvlm eval compare runs/a runs/b
+    """
     from ...eval.compare import compare as compare_runs
     from ...eval.report.compare_report import signed, verdict, write_comparison
 
@@ -231,13 +258,18 @@ def card(
         list[Path] | None,
         typer.Option(help="log.jsonl of the training run; again for one that went on from it."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a model's card, README.md, and what its confidence means, from measured scores."""
+    """Write a model's card, README.md, and what its confidence means, from measured scores.
+
+    Example: latentvlm eval card --model my-model --scores runs/docs
+    """
     from ...eval.card import write_calibration, write_card
     from ...eval.measure import read_scores
 
     read = [read_scores(path) for path in scores]
-    print(write_card(model, read, logs=log or ()))
+    path = write_card(model, read, logs=log or ())
+    print(json.dumps({"card": str(path)}) if as_json else path)
     write_calibration(model, read)
 
 

@@ -9,6 +9,7 @@ import typer
 from ..evs_options import EVSOptions
 from ..frame_options import FrameOptions
 from ..options import MediaOptions, ModelOptions, expand_options
+from ..output import as_values, show_values
 
 
 @expand_options
@@ -25,6 +26,7 @@ def explain(
             "--out", "-o", metavar="PNG", help="Where the picture goes (FILE.explain.png)."
         ),
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Draw how pages and videos become visual tokens, and where an answer looked.
 
@@ -51,6 +53,19 @@ def explain(
             written[-1].write_text(draw_html(found), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}.") from error
+    if json:
+        show_values(
+            {
+                "files": [str(each) for each in written],
+                "pages": [
+                    {"token_grid": each.token_grid, "visual_tokens": each.info.visual_tokens}
+                    for each in found.pages
+                ],
+                "videos": len(found.videos),
+                "answer": None if found.answer is None else as_values(found.answer),
+            }
+        )
+        return
     if found.answer is not None:
         print(found.answer.text)
         for warning in found.answer.warnings:

@@ -69,7 +69,10 @@ def export(
         bool, typer.Option("--proofs-only", help="Keep the proofs and not the weights.")
     ] = False,
 ) -> None:
-    """Write a quantized checkpoint that is proven: calibrate, quantize, reopen, compare."""
+    """Write a quantized checkpoint that is proven: calibrate, quantize, reopen, compare.
+
+    Example: latentvlm export my-model my-model-nvfp4 --recipe super-nvfp4
+    """
     from ...errors import ConfigError
     from ...vlm.export.all_recipes import prove_all
     from ...vlm.export.export import export as write
@@ -118,7 +121,10 @@ def verify(
         str | None, typer.Option(help="What was meant (what the export recorded, or declares).")
     ] = None,
 ) -> None:
-    """Prove a quantized checkpoint against its original; exit code 3 if that fails."""
+    """Prove a quantized checkpoint against its original; exit code 3 if that fails.
+
+    Example: latentvlm verify my-model-nvfp4 --against my-model
+    """
     from ...vlm.export.verify import verify as prove
     from ...vlm.quantize.recipes import recipe_named
 

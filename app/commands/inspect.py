@@ -18,7 +18,10 @@ def inspect(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what a model is: blocks, sizes, bits, cache, what its chat template can do."""
+    """Say what a model is: blocks, sizes, bits, cache, what its chat template can do.
+
+    Example: latentvlm inspect nemotron-3-super-120b-a12b
+    """
     from ...vlm.census.description import describe
     from ...vlm.census.source import find_source
 

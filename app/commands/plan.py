@@ -34,7 +34,10 @@ def plan(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say whether a model fits, how fast it could be there, and what holds it back."""
+    """Say whether a model fits, how fast it could be there, and what holds it back.
+
+    Example: latentvlm plan my-model --context 128k --batch 8 --gpu h200
+    """
     from ...vlm.census.cache_sizes import element_bytes
     from ...vlm.census.gpus import find_gpu
     from ...vlm.census.moe_costs import counterpart

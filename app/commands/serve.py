@@ -40,8 +40,14 @@ def serve(
     max_video_s: Annotated[float, typer.Option(help="Seconds of one video.")] = 14400.0,
     request_s: Annotated[float, typer.Option(help="Longest request in seconds.")] = 600.0,
     drain_s: Annotated[float, typer.Option(help="Seconds to finish in after SIGTERM.")] = 30.0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the address as one JSON object.")
+    ] = False,
 ) -> None:
-    """Serve a model. Example: latentvlm serve --port 8000, then point an OpenAI client at /v1."""
+    """Serve a model in OpenAI's shapes: point a client at the address that it prints.
+
+    Example: latentvlm serve --port 8000
+    """
     try:
         from ..server.run import run_server
     except ImportError as error:
@@ -67,4 +73,4 @@ def serve(
         request_s=request_s,
         drain_s=drain_s,
     )
-    run_server(model.load(), config, max_batch=max_batch, max_waiting=max_waiting)
+    run_server(model.load(), config, max_batch=max_batch, max_waiting=max_waiting, as_json=json)

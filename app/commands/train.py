@@ -1,9 +1,12 @@
 """`latentvlm train RECIPE`: run a training recipe, or go on with one."""
 
+import dataclasses
 import enum
 from typing import Annotated
 
 import typer
+
+from ..output import show_values
 
 
 class Resume(enum.StrEnum):
@@ -45,13 +48,21 @@ def train(
             "into the log.",
         ),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="At the end, print one JSON object.")
+    ] = False,
 ) -> None:
-    """Train a model by a recipe; the same command again goes on where it stopped."""
+    """Train a model by a recipe; the same command again goes on where it stopped.
+
+    Example: latentvlm train own.yaml --max-minutes 30
+    """
     from ...errors import ConfigError
     from ...vlm.train.run import export_recipe, run_recipe
 
     if export is not None:
         export_recipe(recipe, export, mean_with=mean_with or ())
+        if as_json:
+            show_values({"model": export})
         return
     if mean_with:
         raise ConfigError("--mean-with says what --export writes; give --export FOLDER with it.")
@@ -72,5 +83,7 @@ def train(
         device=device,
         callbacks=callbacks,
     )
+    if as_json:
+        show_values(dataclasses.asdict(report) | {"folder": str(report.folder)})
     if not report.finished:
         raise typer.Exit(3)

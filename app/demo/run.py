@@ -15,6 +15,7 @@ import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
 from ...errors import InputError  # noqa: E402
+from ..output import show_values  # noqa: E402
 from .ask_tab import AskTab  # noqa: E402
 from .config import DemoConfig  # noqa: E402
 from .examples import write_examples  # noqa: E402
@@ -108,7 +109,7 @@ def open_page(page: gr.Blocks, config: DemoConfig) -> str:
     return address
 
 
-def run_demo(models: Models, config: DemoConfig) -> None:
+def run_demo(models: Models, config: DemoConfig, *, as_json: bool = False) -> None:
     """Serve until SIGTERM or Ctrl-C; what visitors brought is deleted then."""
     folder = Path(tempfile.mkdtemp(prefix="latentvlm-demo-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
@@ -117,6 +118,8 @@ def run_demo(models: Models, config: DemoConfig) -> None:
     try:
         page = build(models, folder, max_waiting=config.max_waiting, max_batch=config.max_batch)
         address = open_page(page, config)
+        if as_json:
+            show_values({"address": address})
         print(f"open {address} in a browser; Ctrl-C ends it", file=sys.stderr, flush=True)
         if not config.is_loopback and config.login is None:
             print(

@@ -5,23 +5,40 @@ import sys
 
 import uvicorn
 
+from ...errors import InputError
 from ...vlm.vlm import VLM
+from ..output import show_values
 from .app import create_app
 from .config import ServerConfig
 
 
-def run_server(vlm: VLM, config: ServerConfig, *, max_batch: int, max_waiting: int) -> None:
-    """Serves until SIGTERM or Ctrl-C."""
+def run_server(
+    vlm: VLM, config: ServerConfig, *, max_batch: int, max_waiting: int, as_json: bool = False
+) -> None:
+    """Serves until SIGTERM or Ctrl-C.
+
+    Raises:
+        InputError: it cannot listen there.
+    """
     engine = vlm.new_engine(max_batch=max_batch, max_waiting=max_waiting)
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((config.host, config.port))
+    try:
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        raise InputError(
+            f"The server cannot listen on {config.host}:{config.port}: {error}; give another "
+            "--port."
+        ) from error
     settings = uvicorn.Config(
         create_app(vlm, config, engine),
         log_level="warning",
         timeout_graceful_shutdown=max(1, int(config.drain_s)),
     )
     shown = f"[{config.host}]" if ":" in config.host else config.host
-    print(f"serving on http://{shown}:{listening.getsockname()[1]}/v1", file=sys.stderr, flush=True)
+    address = f"http://{shown}:{listening.getsockname()[1]}/v1"
+    if as_json:
+        show_values({"address": address, "model": config.model_name})
+    print(f"serving on {address}", file=sys.stderr, flush=True)
     uvicorn.Server(settings).run(sockets=[listening])

@@ -8,6 +8,16 @@ import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+HEAD = """What `latentvlm COMMAND --help` says, of every command. `--json` prints one JSON object
+instead of text. `latentvlm --install-completion` teaches the shell commands and options.
+
+| exit code | what it means |
+| --- | --- |
+| 0 | done |
+| 1 | something unexpected: `latentvlm --debug COMMAND` shows where |
+| 2 | bad input, said in one sentence |
+| 3 | not as wanted: a proof that does not hold, a training that was stopped before its end |
+| 130 | stopped by Ctrl-C |"""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -33,7 +43,7 @@ def commands_page() -> str:
     """What `--help` says, of every command."""
     from latentvlm.app.cli import app
 
-    parts = ["# Command line", "What `latentvlm COMMAND --help` says, of every command."]
+    parts = ["# Command line", HEAD]
     for name, command in walk(typer.main.get_command(app), "latentvlm"):
         parts.append(describe(name, command))
     return "\n\n".join(parts) + "\n"
