@@ -24,7 +24,8 @@ class ProofOptions:
         typer.Option(
             "--calibration",
             metavar="FILE",
-            help="Conversations (.jsonl) or a training shard (.tar); documents are drawn if not.",
+            help="Conversations (.jsonl), a training shard (.tar) or a folder of them; else documents "
+            "are drawn.",
         ),
     ] = None
     held_out: Annotated[

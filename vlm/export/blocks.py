@@ -4,7 +4,7 @@ What a model of any size needs to be calibrated and compared on a small machine:
 each block over all prompts, then the head. Sums are float32 whatever the weights are stored in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -75,7 +75,11 @@ class BlockRunner:
         return len(self.text.layers)
 
     @torch.no_grad()
-    def embed(self, prompts: Sequence[ModelInputs]) -> list[Row]:
+    def embed(
+        self,
+        prompts: Sequence[ModelInputs],
+        notify: Callable[[str, int, int], None] = lambda what, done, total: None,
+    ) -> list[Row]:
         """What each prompt is before the first block; the tower is let go of again."""
         model = deepcopy(self.source.model)
         for part in (language_model(model),):
@@ -91,6 +95,7 @@ class BlockRunner:
             hidden, seen = embed_prompt(model, prompt)
             hidden = hidden.float()
             rows.append(Row(hidden, PackedRow.of(hidden, None), seen.input_ids))
+            notify("reading prompts", len(rows), len(prompts))
         return rows
 
     def block(self, idx: int) -> Block:

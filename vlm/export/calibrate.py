@@ -95,7 +95,7 @@ def calibrate(
     if not prompts:
         raise InputError("There is no calibration data: it must hold at least one conversation.")
     found = Calibration(num_prompts=len(prompts))
-    rows = runner.embed(prompts)
+    rows = runner.embed(prompts, notify)
     found.num_tokens = sum(row.hidden.shape[0] for row in rows)
     prefix = runner.source.prefix
     for idx, block in runner.blocks():

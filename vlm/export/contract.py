@@ -14,6 +14,7 @@ from ..checkpoint.shards import ShardReader
 from ..quantize.declared import MIXED
 from ..quantize.declared_files import QUANT_CONFIG_FILE
 from ..quantize.declared_json import declared_from_json
+from ..quantize.fp8 import BLOCK
 
 _KNOWN = {"FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO", "NVFP4", "W4A16_NVFP4", "MXFP8", MIXED}
 _PARTS: dict[str, dict[str, str]] = {
@@ -105,6 +106,19 @@ def _tensors(reader: ShardReader, module: str, algorithm: str | None) -> list[st
             found.append(f"{name} is {reader.dtype(name)} and must be {dtype}")
         elif leaf in _SCALARS and reader.shape(name) not in ((), (1,), stack, (*stack, 1)):
             found.append(f"{name} is {list(reader.shape(name))} and must be one number")
+    if not found and algorithm.startswith("FP8"):
+        *_, rows, columns = reader.shape(f"{module}.weight")
+        scale = reader.shape(f"{module}.weight_scale")
+        blocks = (-(-rows // BLOCK), -(-columns // BLOCK))
+        wanted_shapes = {
+            "FP8": ((), (1,), stack, (*stack, 1)),
+            "FP8_PER_CHANNEL_PER_TOKEN": ((*stack, rows), (*stack, rows, 1)),
+            "FP8_PB_WO": ((*stack, *blocks), (*stack, blocks[0], 1, blocks[1], 1)),
+        }[algorithm]
+        if scale not in wanted_shapes:
+            found.append(
+                f"{module}.weight_scale is {list(scale)}, which is no scale of {algorithm}"
+            )
     if not found and "NVFP4" in algorithm:
         *rows, half = reader.shape(f"{module}.weight")
         scales = reader.shape(f"{module}.weight_scale")
@@ -119,8 +133,11 @@ def _caches(reader: ShardReader) -> list[str]:
         if ".mtp." in f".{name}" or not name.endswith((".k_proj.weight", ".v_proj.weight")):
             continue
         module, letter = name.removesuffix(".weight"), name.removesuffix("_proj.weight")[-1]
-        if f"{module}.{letter}_scale" not in reader.files:
-            found.append(f"{module}.{letter}_scale is missing, and the cache is declared FP8")
+        scale = f"{module}.{letter}_scale"
+        if scale not in reader.files:
+            found.append(f"{scale} is missing, and the cache is declared FP8")
+        elif reader.dtype(scale) != "F32" or reader.shape(scale) not in ((), (1,)):
+            found.append(f"{scale} must be one F32 number")
     return found
 
 

@@ -66,8 +66,9 @@ def find_prompts(
     """Some prompts for a model.
 
     Args:
-        data: conversations or training records, or a file of them: `.jsonl` of messages, or a
-            shard `.tar`; None draws documents, or for a folder without tokenizer random tokens.
+        data: conversations, training records, or files of them as `Path`; or one such file by its
+            name: `.jsonl` of messages, a shard `.tar`, a folder of shards. None draws documents, or
+            for a folder without tokenizer random tokens.
         split: "train" for calibration, "heldout" for the proof.
         skip: of given data, how many come first that are for calibration.
 
@@ -84,7 +85,7 @@ def find_prompts(
         raise CheckpointError(
             f"{source.folder} has no tokenizer, so it cannot read calibration data."
         )
-    items = _items(data) if isinstance(data, str | Path) else iter(data)
+    items = _items(data) if isinstance(data, str | Path) else _opened(data)
     chosen = list(islice(items, skip, skip + count))
     if not chosen:
         need = f"none beyond the {skip} that calibrate" if skip else "none"
@@ -97,8 +98,22 @@ def _named(data: Any) -> str:
     return str(data) if isinstance(data, str | Path) else "given"
 
 
+def _opened(data: Iterable[Any]) -> Iterator[Any]:
+    for item in data:
+        if isinstance(item, Path):
+            yield from _items(item)
+        else:
+            yield item
+
+
 def _items(path: str | Path) -> Iterator[Any]:
     path = Path(path).expanduser()
+    if path.is_dir():
+        shards = sorted(path.glob("*.tar"))
+        if not shards:
+            raise InputError(f"The calibration data {path} holds no shard .tar.")
+        yield from _opened(shards)
+        return
     if not path.is_file():
         raise InputError(f"There is no calibration data {path}: give a .jsonl or a shard .tar.")
     if path.suffix == ".tar":
@@ -112,7 +127,13 @@ def _items(path: str | Path) -> Iterator[Any]:
                 found = json.loads(line)
             except ValueError as error:
                 raise InputError(f"{path}, line {number}, is no JSON: {error}.") from error
-            yield found.get("messages") if isinstance(found, dict) else found
+            messages = found.get("messages") if isinstance(found, dict) else found
+            if not isinstance(messages, list):
+                raise InputError(
+                    f"{path}, line {number}, holds no conversation: it must be a list of messages "
+                    'or {"messages": [...]}.'
+                )
+            yield messages
 
 
 def _prompt(processor: Processor, item: Any) -> Prompt:
@@ -130,7 +151,7 @@ def _prompt(processor: Processor, item: Any) -> Prompt:
     else:
         raise InputError(
             f"A calibration item is a {type(item).__name__}; it must be a list of messages, a "
-            "text, or a record of a shard."
+            "text, a record of a shard, or the Path of a file of them."
         )
     if messages[-1]["role"] == "assistant":
         inputs = replace(processor.encode_conversation(messages), labels=None)

@@ -161,6 +161,9 @@ def test_calibration_data(original: Path, tmp_path: Path) -> None:
     data.write_text("\n")
     with pytest.raises(InputError, match="holds too little: none"):
         export(original, tmp_path / "out", recipe="super-nvfp4", data=data, **QUICK)
+    data.write_text(one + "\n7\n")
+    with pytest.raises(InputError, match="line 2, holds no conversation"):
+        export(original, tmp_path / "out", recipe="super-nvfp4", data=data, **QUICK)
     data.write_text(one + "\n{\n")
     with pytest.raises(InputError, match="line 2, is no JSON"):
         export(original, tmp_path / "out", recipe="super-nvfp4", data=data, **QUICK)

@@ -81,6 +81,17 @@ def zero_cache_scale(tensors: dict[str, Tensor]) -> None:
     tensors[f"{LAYERS}.1.mixer.k_proj.k_scale"] = torch.tensor(0.0)
 
 
+def scale_by_row(tensors: dict[str, Tensor]) -> None:
+    """The same numbers, in a layout that was not declared."""
+    rows = tensors[f"{IN_PROJ}.weight"].shape[0]
+    tensors[f"{IN_PROJ}.weight_scale"] = tensors[f"{IN_PROJ}.weight_scale"].repeat(rows)
+
+
+def cache_scale_in_bfloat16(tensors: dict[str, Tensor]) -> None:
+    name = f"{LAYERS}.1.mixer.v_proj.v_scale"
+    tensors[name] = tensors[name].to(torch.bfloat16)
+
+
 def change_what_was_kept(tensors: dict[str, Tensor]) -> None:
     tensors[f"{LAYERS}.1.mixer.q_proj.weight"][0, 0] += 0.5
 
@@ -95,6 +106,8 @@ FAULTS = [
     (drop_draft_head, "the whole model is there", "lost: language_model.mtp"),
     (endless_scale, "scales are finite and positive", "weight_scale is not finite"),
     (zero_cache_scale, "scales are finite and positive", "k_scale is 0.0"),
+    (scale_by_row, "loaders of ModelOpt checkpoints", "no scale of FP8"),
+    (cache_scale_in_bfloat16, "loaders of ModelOpt checkpoints", "must be one F32 number"),
     (change_what_was_kept, "what was kept is the same", "q_proj.weight was to be kept"),
 ]
 
