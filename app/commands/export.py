@@ -24,8 +24,8 @@ class ProofOptions:
         typer.Option(
             "--calibration",
             metavar="FILE",
-            help="Conversations (.jsonl), a training shard (.tar) or a folder of them; else documents "
-            "are drawn.",
+            help="Conversations (.jsonl), a training shard (.tar), a folder of shards; documents "
+            "are drawn if not given.",
         ),
     ] = None
     held_out: Annotated[
