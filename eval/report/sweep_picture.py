@@ -75,7 +75,7 @@ def _draw_side(axis: Any, points: Sequence[Mapping[str, Any]], key: str) -> None
         )
 
 
-def _mark(idx: int) -> dict[str, str]:
+def _mark(idx: int) -> dict[str, Any]:
     return {"marker": _MARKS[idx % len(_MARKS)], "color": f"C{idx % 10}"}
 
 

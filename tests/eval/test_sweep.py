@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -72,7 +73,8 @@ def test_the_picture_tells_points_apart_that_fall_together() -> None:
     figure = sweep_figure(found)
     (legend,) = figure.legends
     assert [each.get_text() for each in legend.get_texts()] == [f"model={name}" for name in names]
-    sizes = [bars.lines[0].get_markersize() for bars in figure.axes[0].containers]
+    bars: list[Any] = list(figure.axes[0].containers)
+    sizes = [each.lines[0].get_markersize() for each in bars]
     assert sizes == sorted(sizes) and len(set(sizes)) == 3
     assert not is_curve(found["points"])
     rates = [point(f"evs-rate={rate}", None, evs_rate=rate) for rate in (0.0, 0.5)]
