@@ -174,7 +174,7 @@ def prepare_answer(
         *page_warnings(limits, opened.pages, inputs.images, dpi=request.dpi),
         *question_warnings(limits, opened.question),
         *video_warnings(opened.videos),
-        *text_layer_warnings(opened.pages),
+        *text_layer_warnings(limits, opened.pages),
     ]
     if request.tools and not style.calls:
         warnings.append(

@@ -16,10 +16,13 @@ from ..data.image_transform import ImageInfo
 from ..data.media import DEFAULT_DPI, Page
 from ..errors import CheckpointError
 from .citations import Citations
+from .photo import looks_like_photo
+from .scripts import strange_scripts
 
 LIMITS_FILE = "latentvlm.json"
 # Ordinary text is taken to be 12 points high: 16 pixels at the 96 dpi of a screen.
 _TYPE_POINTS = 12.0
+_LARGER = "ask a larger checkpoint: latentvlm doctor names those that fit this machine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,13 @@ def page_warnings(
             "trained with; crop to the part you ask about, or give fewer pages."
         )
     smallest = limits.trained_min_type_px
+    photos = [page for page in pages if smallest is not None and looks_like_photo(page.image)]
+    if photos:
+        which = _capital(photos[0].name) if len(photos) == 1 else f"{len(photos)} pages"
+        found.append(
+            f"{which} {'looks' if len(photos) == 1 else 'look'} like a photo, and the model was "
+            f"trained on print; crop to the print, or {_LARGER}."
+        )
     for page, info in zip(pages, infos, strict=True):
         is_document = page.number is not None
         type_px = _TYPE_POINTS / 72 * (dpi if dpi and is_document else DEFAULT_DPI)
@@ -153,21 +163,37 @@ def page_warnings(
     return found
 
 
-def text_layer_warnings(pages: Sequence[Page]) -> list[str]:
-    """A text layer that was asked for, but that pages of documents do not have."""
+def text_layer_warnings(limits: ModelLimits, pages: Sequence[Page]) -> list[str]:
+    """A text layer that was asked for, but that pages do not have, or that is in another script."""
     asked = [page for page in pages if page.text is not None]
+    found = []
+    for page in asked:
+        strange = strange_scripts(page.text or "", limits.languages)
+        if strange:
+            found.append(
+                f"{_capital(page.name)} holds {_named(strange)} text, which the model was not "
+                f"trained on (its languages: {', '.join(limits.languages)}); {_LARGER}."
+            )
+            break
     bare = [page for page in asked if not page.text]
     if not bare:
-        return []
+        return found
     which = _capital(bare[0].name) if len(bare) == 1 else f"{len(bare)} of {len(asked)} pages"
     return [
+        *found,
         f"{which} {'has' if len(bare) == 1 else 'have'} no text layer, so only the picture was "
-        "read there."
+        "read there.",
     ]
 
 
 def question_warnings(limits: ModelLimits, question: str) -> list[str]:
-    """Characters that no question of the training data had."""
+    """Letters of another script, or characters that no question of the training data had."""
+    scripts = strange_scripts(question, limits.languages)
+    if scripts:
+        return [
+            f"The question is in {_named(scripts)} letters, which the model was not trained on "
+            f"(its languages: {', '.join(limits.languages)}); ask in one of these, or {_LARGER}."
+        ]
     if limits.trained_characters is None:
         return []
     known = {*limits.trained_characters, *" \n\t\r"}
@@ -214,6 +240,11 @@ def _is_right(key: str, value: Any) -> bool:
         )
     kinds = int if key in ("trained_max_visual_tokens", "trained_max_pages") else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
+
+
+def _named(scripts: Sequence[str]) -> str:
+    """Scripts as a sentence calls them: Cyrillic, or Chinese for what Unicode calls CJK."""
+    return " and ".join("Chinese" if each == "CJK" else each.capitalize() for each in scripts)
 
 
 def _capital(name: str) -> str:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.cbook import get_sample_data
+from PIL import Image
 from support.pdf_files import page_pdf
 
+from latentvlm.data.media import Page
+from latentvlm.data.synthetic import GeneratorConfig, generate
 from latentvlm.errors import CheckpointError
 from latentvlm.vlm.api import load
-from latentvlm.vlm.limits import LIMITS_FILE, ModelLimits
+from latentvlm.vlm.limits import LIMITS_FILE, ModelLimits, text_layer_warnings
+from latentvlm.vlm.photo import looks_like_photo
 from latentvlm.vlm.sampling import GenerationConfig
 from latentvlm.vlm.vlm import VLM
 
@@ -30,7 +35,9 @@ def vlm(tiny_folder: Path) -> VLM:
 
 
 def page(height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    """Ink on paper."""
+    ink = np.random.default_rng(0).random((height, width)) < 0.1
+    return np.where(ink[..., None], 0, 255).astype(np.uint8).repeat(3, axis=2)
 
 
 def warnings(
@@ -131,3 +138,42 @@ def test_a_wrong_file_names_what_is_wrong(tmp_path: Path, text: str, words: str)
     (tmp_path / LIMITS_FILE).write_text(text)
     with pytest.raises(CheckpointError, match=f"{LIMITS_FILE}.*{words}"):
         ModelLimits.read(tmp_path)
+
+
+def test_a_photo_is_told_from_print(vlm: VLM) -> None:
+    photo = Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    limits = ModelLimits(trained_min_type_px=1)
+    (warning,) = warnings(vlm, limits, photo)
+    assert "looks like a photo" in warning
+    assert "crop" in warning and "latentvlm doctor" in warning
+    (warning,) = warnings(vlm, limits, photo, page(64, 128), photo)
+    assert warning.startswith("2 pages look like a photo")
+    assert warnings(vlm, ModelLimits(), photo) == []
+
+
+@pytest.mark.parametrize("level", ["line", "lines", "small", "page"])
+def test_no_drawn_document_looks_like_a_photo(level: str) -> None:
+    for seed in range(6):
+        for noise in (0.0, 1.0):
+            drawn = generate(seed, GeneratorConfig(level=level, noise=noise)).image
+            assert not looks_like_photo(Image.fromarray(drawn)), (seed, noise)
+
+
+def test_a_question_in_another_script(vlm: VLM) -> None:
+    english = ModelLimits(languages=("en",))
+    (warning,) = warnings(vlm, english, page(64, 128), question="Какая сумма?")
+    assert "in Cyrillic letters" in warning and "its languages: en" in warning
+    assert "ask in one of these" in warning and "latentvlm doctor" in warning
+    (warning,) = warnings(vlm, english, page(64, 128), question="合計はいくら?")
+    assert "Chinese and Hiragana" in warning
+    assert warnings(vlm, english, page(64, 128), question="Où est 5 µm, nº 3?") == []
+    assert warnings(vlm, ModelLimits(languages=("ru",)), question="Какая сумма?") == []
+    assert warnings(vlm, ModelLimits(languages=("tlh",)), question="Какая сумма?") == []
+
+
+def test_a_text_layer_in_another_script() -> None:
+    blank = Image.new("RGB", (8, 8))
+    pages = [Page(image=blank, source="a.pdf", number=2, of=3, text="Сумма 5")]
+    (warning,) = text_layer_warnings(ModelLimits(languages=("en",)), pages)
+    assert warning.startswith("Page 2 of a.pdf holds Cyrillic text")
+    assert text_layer_warnings(ModelLimits(languages=("ru",)), pages) == []
