@@ -12,7 +12,7 @@ from ..data.synthetic.videos.generate import generate_video
 from ..errors import ConfigError
 from .benchmarks.benchmark import Benchmark, Draft, Loaded
 from .benchmarks.question import Question
-from .benchmarks.tables import Row
+from .benchmarks.row import Row
 from .documents import BENCHMARK, DocumentSample
 from .metrics import Gold
 

@@ -19,8 +19,8 @@ from .ocrbench import OCRBENCH
 from .ocrbench_v2 import OCRBENCH_V2
 from .omnidocbench import OMNIDOCBENCH
 from .question import Question
+from .row import BadRow
 from .slidevqa import SLIDEVQA
-from .tables import BadRow
 from .tempcompass import TEMPCOMPASS
 from .textvqa import TEXTVQA
 from .video_mme import VIDEO_MME

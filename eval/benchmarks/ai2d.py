@@ -4,7 +4,7 @@
 """
 
 from .benchmark import LETTER, Benchmark, Draft, choice_gold, lettered
-from .tables import Row
+from .row import Row
 
 
 def _read(row: Row) -> Draft:

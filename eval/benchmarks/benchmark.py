@@ -12,7 +12,8 @@ from typing import Any
 from ...errors import ConfigError, DataError
 from ..metrics import Gold
 from .question import Question
-from .tables import BadRow, Row, read_rows
+from .row import BadRow, Row
+from .tables import read_rows
 
 HOME = "LATENTVLM_BENCHMARKS"
 SHORT = "\nAnswer the question using a single word or phrase."

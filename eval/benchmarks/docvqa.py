@@ -2,7 +2,7 @@
 
 from ..metrics import Gold
 from .benchmark import SHORT, Benchmark, Draft
-from .tables import Row
+from .row import Row
 
 
 def read_page_question(row: Row, *, name: str, folders: tuple[str, ...]) -> Draft:

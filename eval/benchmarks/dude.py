@@ -5,7 +5,7 @@ A question without answer has the gold "Not answerable", as the prompt says and 
 
 from ..metrics import Gold
 from .benchmark import Benchmark, Draft
-from .tables import Row, as_list
+from .row import Row, as_list
 
 NOT_ANSWERABLE = "Not answerable"
 

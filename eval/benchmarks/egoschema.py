@@ -7,7 +7,7 @@ import json
 
 from ...errors import DataError
 from .benchmark import LETTER, Benchmark, Draft, choice_gold, lettered
-from .tables import Row, as_list
+from .row import Row, as_list
 
 
 def _read(row: Row) -> Draft | list[Draft]:

@@ -27,7 +27,7 @@ from ...errors import ConfigError, DataError
 from ..media import VIDEO_SUFFIXES, StoredFile
 from ..metrics import METRICS, Gold
 from .benchmark import Benchmark, Draft, choice_gold, lettered
-from .tables import Row, as_list
+from .row import Row, as_list
 
 QUESTIONS_FILE = "questions.csv"
 _NAMES = {

@@ -2,7 +2,7 @@
 
 from .benchmark import SHORT, Benchmark, Draft
 from .docvqa import read_page_question
-from .tables import Row
+from .row import Row
 
 
 def _read(row: Row) -> Draft:

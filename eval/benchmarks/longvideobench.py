@@ -4,7 +4,7 @@ Asked without subtitles (`val_v` of lmms-eval); the kind is the length of the vi
 """
 
 from .benchmark import Benchmark, Draft, choice_gold, lettered
-from .tables import Row, as_list
+from .row import Row, as_list
 
 
 def _read(row: Row) -> Draft:

@@ -1,7 +1,7 @@
 """MLVU: multiple choice about long videos, seven kinds. J. Zhou et al., CVPR 2025."""
 
 from .benchmark import Benchmark, Draft, choice_gold, lettered
-from .tables import Row
+from .row import Row
 
 
 def _read(row: Row) -> Draft:

@@ -4,7 +4,7 @@ from ...errors import DataError
 from ..metrics import Gold
 from ..metrics.long_document import KINDS
 from .benchmark import Benchmark, Draft
-from .tables import Row
+from .row import Row
 
 
 def _read(row: Row) -> Draft:

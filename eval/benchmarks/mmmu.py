@@ -5,7 +5,7 @@ import re
 from ...errors import DataError
 from ..metrics import Gold
 from .benchmark import Benchmark, Draft, choice_gold, lettered
-from .tables import Row, as_list
+from .row import Row, as_list
 
 _SUBJECT = re.compile(r"(?:validation|test|dev)_(.+)_\d+$")
 

@@ -4,7 +4,7 @@ The authors report the mean over the twenty kinds, and so does this.
 """
 
 from .benchmark import Benchmark, Draft, choice_gold, lettered
-from .tables import Row
+from .row import Row
 
 # Kind -> the folder of its clips, already cut to what is asked about.
 FOLDERS = {

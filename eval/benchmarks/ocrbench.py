@@ -2,7 +2,7 @@
 
 from ..metrics import Gold
 from .benchmark import Benchmark, Draft
-from .tables import Row
+from .row import Row
 
 _FORMULAS = "HME100k"
 

@@ -6,7 +6,7 @@ from typing import Any
 from ...errors import DataError
 from ..metrics import Gold
 from .benchmark import Benchmark, Draft
-from .tables import Row, as_list
+from .row import Row, as_list
 
 
 def _read(row: Row) -> Draft:

@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import DataError
 from ..metrics import Gold
 from .benchmark import Benchmark, Draft
-from .tables import Row
+from .row import Row
 
 _TEXT = ("title", "text_block", "code_txt", "reference", "list")
 

@@ -3,7 +3,7 @@
 from ...errors import DataError
 from ..metrics import Gold
 from .benchmark import Benchmark, Draft
-from .tables import Row
+from .row import Row
 
 
 def _read(row: Row) -> Draft:

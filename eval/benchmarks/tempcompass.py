@@ -7,7 +7,7 @@ The captions to choose from are lettered A, B, ... here, whatever they are calle
 from ...errors import DataError
 from ..metrics import Gold
 from .benchmark import Benchmark, Draft, choice_gold, lettered
-from .tables import Row
+from .row import Row
 
 TASKS = ("multi-choice", "yes_no", "caption_matching")
 

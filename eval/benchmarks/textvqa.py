@@ -3,7 +3,7 @@
 from ...errors import DataError
 from ..metrics import Gold
 from .benchmark import SHORT, Benchmark, Draft
-from .tables import Row, as_list
+from .row import Row, as_list
 
 
 def _read(row: Row) -> Draft:

@@ -4,7 +4,7 @@ Asked without subtitles; the kits' prompt speaks of subtitles even then, this on
 """
 
 from .benchmark import Benchmark, Draft, choice_gold
-from .tables import Row
+from .row import Row
 
 
 def _read(row: Row) -> Draft:
