@@ -5,7 +5,6 @@ Knows no page; the page shows what comes.
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +36,27 @@ class Progress:
     bad_files: bool = False
 
 
+class Written:
+    """What is written so far, by whoever reads a stream beside the page's updates."""
+
+    def __init__(self) -> None:
+        self.thought = self.text = ""
+        self._shown = 0
+
+    async def read(self, stream: EngineStream) -> None:
+        """Read to the end."""
+        async for piece in stream.parts_async():
+            if piece.kind == "reasoning":
+                self.thought += piece.text
+            else:
+                self.text += piece.text
+
+    def is_new(self) -> bool:
+        """Whether there is more than when this was asked last."""
+        before, self._shown = self._shown, len(self.thought) + len(self.text)
+        return self._shown > before
+
+
 async def answer(
     model: OpenModel,
     turns: Sequence[Turn],
@@ -55,15 +75,18 @@ async def answer(
     yield Progress(turn=turn)
     try:
         watch, stream = await asyncio.to_thread(_begin, model, turns, turn, stopped)
-        last = 0.0
-        async for piece in stream.parts_async():
-            if piece.kind == "reasoning":
-                turn = replace(turn, thought=turn.thought + piece.text)
-            else:
-                turn = replace(turn, text=turn.text + piece.text)
-            if time.monotonic() - last >= _PAUSE_S:
-                last = time.monotonic()
-                yield Progress(turn=turn)
+        written = Written()
+        reading = asyncio.create_task(written.read(stream))
+        try:
+            # However long an update takes, the next one has all that was written meanwhile.
+            while not reading.done():
+                await asyncio.wait({reading}, timeout=_PAUSE_S)
+                if written.is_new() and not reading.done():
+                    turn = replace(turn, thought=written.thought, text=written.text)
+                    yield Progress(turn=turn)
+            reading.result()
+        finally:
+            reading.cancel()
         found = stream.answer
         found = replace(
             found, warnings=tuple(without_folders(each, seen) for each in found.warnings)

@@ -79,10 +79,10 @@ class AskTab:
         with gr.Row():
             self.fresh = gr.Button("New conversation", size="sm", min_width=96)
             self.as_markdown = gr.DownloadButton(
-                "Save as Markdown", size="sm", min_width=96, interactive=False
+                "Save Markdown", size="sm", min_width=96, interactive=False
             )
             self.as_json = gr.DownloadButton(
-                "Save as JSON", size="sm", min_width=96, interactive=False
+                "Save JSON", size="sm", min_width=96, interactive=False
             )
         self.figures = gr.HTML(figures_html(None), elem_id="figures")
         with gr.Accordion("Settings", open=False):
@@ -99,7 +99,7 @@ class AskTab:
             0,
             step=16,
             label="Page budget",
-            info="The most visual tokens of all pages and videos together; 0 sets no limit.",
+            info="Most visual tokens of everything; 0: no limit.",
         )
         self.thinking = gr.Radio(
             list(THINKING), value=next(iter(THINKING)), label="Thinking", interactive=first.thinks
@@ -112,7 +112,7 @@ class AskTab:
             4096,
             256,
             step=16,
-            label="Longest answer",
+            label="Longest answer (max_tokens)",
             info="In tokens, the thought included.",
         )
 
@@ -277,10 +277,10 @@ class AskTab:
 def _video_hint(model: OpenModel) -> str:
     if not model.sees_videos:
         return "This model sees no videos."
-    return "The share of a video's visual tokens that is dropped: those that changed least."
+    return "The share of a video's tokens that is dropped."
 
 
 def _thought_hint(model: OpenModel) -> str:
     if not model.thinks:
         return "This model does not think aloud."
-    return "Tokens after which a thought is closed; 0 sets no limit."
+    return "Tokens of a thought; 0: no limit."

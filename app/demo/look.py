@@ -30,6 +30,9 @@ STYLE = """
 #view-title h3 { margin: .3rem 0 0; font-size: 1rem; }
 #view-picture img { object-fit: contain; max-height: max(62vh, 420px); }
 #figures, #timeline { padding: 0; }
+/* It would send a file to a site elsewhere. */
+#chat button[aria-label="Share"] { display: none; }
+#chat .icon-button-wrapper:has(> button[aria-label="Share"]:only-child) { display: none; }
 #chat .placeholder-content, #chat .placeholder { padding: 0 1rem; text-align: center; }
 @media (max-width: 640px) {
   .gradio-container { padding: .5rem !important; }

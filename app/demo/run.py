@@ -39,7 +39,7 @@ def build(models: Models, folder: Path, *, max_waiting: int = 64, max_batch: int
     running = Running()
     examples = write_examples(folder / "examples")
     with gr.Blocks(
-        title="LatentVLM", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
+        title="LatentVLM", analytics_enabled=False, fill_width=True, delete_cache=(3600, 24 * 3600)
     ) as page:
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
