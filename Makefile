@@ -25,7 +25,7 @@ lint: .venv/.installed-test
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: .venv/.installed-docs
-	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict -q
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -q
 
 drawings: .venv/.installed
 	$(BIN)/python docs/tools/drawings.py

@@ -100,3 +100,19 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
     reference = (tmp_path / "reference.html").read_text(encoding="utf-8")
     for name in ("latentvlm.VLM.ask", "latentvlm.load", "latentvlm.AskOptions"):
         assert f'id="{name}"' in reference, name
+
+
+@pytest.mark.slow
+def test_the_drawings_are_what_the_code_draws(tmp_path: Path) -> None:
+    """By the words and numbers in them: how lines are written differs between matplotlib's."""
+    command = [sys.executable, str(DOCS / "tools" / "drawings.py"), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        path.name for path in (DOCS / "drawings").iterdir()
+    }
+    for path in tmp_path.glob("*.svg"):
+        fresh, kept = (
+            re.findall(r">([^<>]+)</text>", each.read_text(encoding="utf-8"))
+            for each in (path, DOCS / "drawings" / path.name)
+        )
+        assert fresh == kept and fresh, f"run make drawings: {path.name}"
