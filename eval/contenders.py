@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ..errors import MissingDependencyError
 from ..vision_encoder.radio import RadioConfig, RadioEncoder
-from ..vlm.cache import Cache
 from ..vlm.config import LanguageConfig
 from ..vlm.generate import PREFILL_BLOCK
 from ..vlm.language_model import LanguageModel
@@ -38,7 +37,7 @@ class Ours:
     @torch.inference_mode()
     def prefill(self, ids: Tensor) -> Tensor:
         model, (count, length) = self.model, ids.shape
-        self.cache = Cache.allocate(model.config, count, capacity=length + 256)
+        self.cache = model.allocate_cache(count, capacity=length + 256)
         # a block holds the next tokens of every sequence; one long sequence fills it alone
         last = ids
         for part in ids.split(max(1, PREFILL_BLOCK // count), dim=1):

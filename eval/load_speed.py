@@ -200,7 +200,7 @@ def open_here(side: str, folder: str, device: str, dtype: str, threads: int) -> 
     begin, cpu = time.perf_counter(), time.process_time()
     tensors = opener()
     for tensor in tensors:
-        _touch(tensor)
+        touch(tensor)
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
     values = {
@@ -229,11 +229,11 @@ def _theirs(folder: str, device: str, dtype: str) -> Callable[[], Sequence[Any]]
     return lambda: list(model.from_pretrained(folder, dtype=dtype, **where).state_dict().values())
 
 
-def _touch(tensor) -> None:
+def touch(tensor) -> None:
     """Read one value of every page, in the order the tensor lies in memory."""
     if tensor.device.type == "cpu" and tensor.dim() == 3 and tensor.stride(0) > tensor[0].numel():
         for expert in tensor:  # between experts that stay in their file lie bytes of no value
-            _touch(expert)
+            touch(expert)
     elif tensor.device.type == "cpu":
         row = tensor.as_strided((tensor.numel(),), (1,))
         row[:: max(1, _PAGE_BYTES // tensor.element_size())].sum()

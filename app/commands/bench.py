@@ -41,12 +41,24 @@ def bench(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of that clip (128; with --quick 16).")
     ] = None,
+    quantized: Annotated[
+        bool, typer.Option("--quantized", help="Measure FP8, NVFP4, INT8 and INT4 instead.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure speed and memory beside transformers, on the same random weights.
 
     Example: latentvlm bench --json
     """
+    if quantized:
+        others = (preset, prompt_length, image_size, size_gb, frames)
+        if load or video or any(other is not None for other in others):
+            raise InputError(
+                "--quantized measures number formats and nothing else: only --quick, --repeats, "
+                "--threads and --json go with it."
+            )
+        _bench_quantized(repeats, quick=quick, threads=threads, json=json)
+        return
     if video:
         if prompt_length or image_size is not None or load or size_gb is not None:
             raise InputError(
@@ -112,6 +124,21 @@ def _bench_video(
         print(dumps(report.as_values()))
     else:
         show_video_report(report)
+
+
+def _bench_quantized(repeats: int | None, *, quick: bool, threads: int, json: bool) -> None:
+    from ...eval.quantized_speed import QUICK, QuantizedSpeedConfig, measure_quantized
+    from ..quantized_report import show_quantized_report
+
+    base = QUICK if quick else QuantizedSpeedConfig()
+    config = replace(base, threads=threads, repeats=repeats or base.repeats)
+    report = measure_quantized(config, lambda line: print(line, file=sys.stderr))
+    if json:
+        from json import dumps
+
+        print(dumps(report.as_values()))
+    else:
+        show_quantized_report(report)
 
 
 def _bench_load(size_gb: float, *, repeats: int, threads: int, json: bool) -> None:
