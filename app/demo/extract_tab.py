@@ -11,6 +11,7 @@ import gradio as gr
 
 from ...errors import LatentVLMError
 from ...vlm.extract import FieldSpec, read_fields
+from ...vlm.field_values import TYPES
 from ..commands.extract import write_table
 from .examples import Example
 from .extraction import Extraction, extract_all, table_of
@@ -19,8 +20,8 @@ from .running import Running
 
 _FIELDS = "number, date:date, total:number"
 _HINT = (
-    "Each field is asked of each document. A type may follow a colon: string, number, integer or "
-    "date. Beside a value stands how often values of such a confidence are right."
+    f"Each field is asked of each document. A type may follow a colon: {', '.join(TYPES)}. Beside "
+    "a value stands how often values of such a confidence are right."
 )
 
 
