@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from ...vlm.answer import Answer
 from ...vlm.answer_parts import AnswerPiece
@@ -17,6 +18,7 @@ from ...vlm.prepared import Prepared
 from .config import ServerConfig
 from .errors import RequestError
 
+GONE = 499  # the client left; nobody reads it, but it is counted
 _OPENED_AT_ONCE = 4
 _LET_PASS = 4  # times the size that is taken
 
@@ -77,6 +79,8 @@ class Door:
                 yield until
         except TimeoutError:
             raise too_late(self.request_s) from None
+        except ClientDisconnect:
+            raise RequestError("The client left.", GONE) from None
         finally:
             self._inside -= 1
 

@@ -17,7 +17,7 @@ from ...errors import LatentVLMError
 from ...vlm.engine import Engine
 from ...vlm.vlm import VLM
 from . import shapes
-from .answering import Door, pieces_of, read_all, read_body
+from .answering import GONE, Door, pieces_of, read_all, read_body
 from .asked import prepare_chat, prepare_response
 from .bodies import ChatBody, ResponsesBody
 from .config import ServerConfig
@@ -28,7 +28,7 @@ from .described import (
     Health,
     ModelList,
     ResponseObject,
-    answers,
+    answers_with,
     describe,
     takes,
 )
@@ -38,7 +38,6 @@ from .response_events import response_events
 from .streaming import chat_events
 
 _log = logging.getLogger(__name__)
-_GONE = 499  # the client left; nobody reads it, but it is counted
 
 
 def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
@@ -96,7 +95,7 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
         "/v1/chat/completions",
         dependencies=guarded,
         openapi_extra=takes(ChatBody),
-        responses=answers(ChatCompletion),
+        responses=answers_with(ChatCompletion),
     )
     async def chat(request: Request) -> Response:
         async with door.entered() as until:
@@ -134,7 +133,7 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
         "/v1/responses",
         dependencies=guarded,
         openapi_extra=takes(ResponsesBody),
-        responses=answers(ResponseObject),
+        responses=answers_with(ResponseObject),
     )
     async def responses(request: Request) -> Response:
         async with door.entered() as until:
@@ -181,7 +180,7 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
 
 
 async def _counted(pieces: Any, metrics: Metrics, endpoint: str) -> AsyncIterator[Any]:
-    status = _GONE
+    status = GONE
     try:
         async for index, item in pieces:
             if hasattr(item, "usage"):
@@ -202,8 +201,8 @@ def _events(events: AsyncIterator[str]) -> StreamingResponse:
 
 
 def _left(metrics: Metrics, endpoint: str) -> Response:
-    metrics.count(endpoint, _GONE)
-    return Response(status_code=_GONE)
+    metrics.count(endpoint, GONE)
+    return Response(status_code=GONE)
 
 
 def _endpoint(request: Request) -> str:

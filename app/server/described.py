@@ -125,7 +125,7 @@ ASKED: dict[int | str, dict[str, Any]] = GUARDED | {
 }
 
 
-def answers(kind: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+def answers_with(kind: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """The responses of an endpoint that answers whole or, if asked to, as it writes."""
     return {200: {"model": kind, "content": _STREAM, "description": "The answer"}, **ASKED}
 

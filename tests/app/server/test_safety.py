@@ -5,6 +5,7 @@ import json
 import pickle
 import socket
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,6 +44,17 @@ def test_a_body_that_does_not_come_has_its_time(serve: Callable) -> None:
             assert more, answer
             answer += more
         assert answer.startswith(b"HTTP/1.1 408")
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_failure(serve: Callable) -> None:
+    with serve() as server:
+        half_a_request(server.url).close()
+        while True:
+            with urllib.request.urlopen(server.url + "/metrics") as answer:
+                told = answer.read().decode()
+            if 'endpoint="chat"' in told:
+                break
+        assert 'status="499"' in told and 'status="500"' not in told
 
 
 def test_requests_that_come_in_have_a_bound_too(serve: Callable) -> None:
