@@ -5,6 +5,7 @@ Weights are compared one at a time with the original's, so an expert is the most
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -128,7 +129,7 @@ def _check_declared(proof: Proof, out: WeightSource, names: list[str]) -> None:
             if said == found or (found is None and _never_quantized(out, name)):
                 continue
             faults.append(f"{module} is {found or 'kept'} but declared {said or 'kept'}")
-    proof.add("the JSON says what the tensors are", faults, f"{out.declared.source}")
+    proof.add("the JSON says what the tensors are", faults, Path(out.declared.source).name)
 
 
 def _never_quantized(out: WeightSource, name: str) -> bool:

@@ -74,7 +74,7 @@ def compressed_tensors_config(plan: ExportPlan) -> dict[str, Any]:
     groups: dict[tuple[WeightFormat, int], list[str]] = {}
     for entry in plan.entries:
         if entry.form is not None:
-            size = int4_group(entry.form, entry.shape[1]) if entry.form.stored == "INT4" else 0
+            size = int4_group(entry.form, entry.shape[-1]) if entry.form.stored == "INT4" else 0
             groups.setdefault((entry.form, size), []).append(entry.module)
     formats = {_CT_FORMATS[form.stored] for form, _ in groups}
     config_groups = {}

@@ -126,6 +126,8 @@ def planned_stack(module: str, form: WeightFormat, shape: tuple[int, int, int], 
             specs.append(replace(spec, shape=(3,)))
         elif is_of_stack(spec):
             specs.append(spec)
+        elif spec.name.endswith("weight_scale") and spec.shape == (1,):
+            specs.append(replace(spec, shape=(count, 1, 1)))  # it multiplies the stack as it is
         else:
             specs.append(replace(spec, shape=(count, *spec.shape)))
     return specs
