@@ -125,7 +125,8 @@ def compare_exports(
 def before_after_table(result: dict[str, Any]) -> str:
     """Markdown of what `compare_exports` found."""
     rungs = list(result["rungs"])
-    head = ["", "bits", "KL, nats", "top-1 agrees", *(f"exact: {RUNGS[r].title}" for r in rungs)]
+    exact = [f"exact of {count}: {RUNGS[rung].title}" for rung, count in result["rungs"].items()]
+    head = ["", "bits", "KL, nats", "top-1 agrees", *exact]
     names = {
         "bf16": "BF16",
         "before": "plain export",
@@ -242,7 +243,8 @@ def _questions(
             _, hidden, row, _ = run_row(teacher, batch, Precision(), tower_gradient=False)
             taught = teacher.language_model.logits(hidden[labelled(row)])
             rows.append(_Row(rung, batch, taught))
-    about = {"questions": len(samples), "rungs": list(rungs), "hash": content_hash(samples)}
+    counts = {rung: sum(sample.rung == rung for sample in samples) for rung in rungs}
+    about = {"questions": len(samples), "rungs": counts, "hash": content_hash(samples)}
     return rows, about
 
 
