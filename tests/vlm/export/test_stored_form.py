@@ -11,9 +11,11 @@ from support.tiny_model import random_model, tiny_config
 from latentvlm.vlm.checkpoint import load_model, save_model
 from latentvlm.vlm.export.calibrate import largest_input
 from latentvlm.vlm.export.export import export
+from latentvlm.vlm.export.layouts import encode
 from latentvlm.vlm.export.prompts import find_prompts
-from latentvlm.vlm.export.rounded import rounded_inputs
+from latentvlm.vlm.export.rounded import rounded_inputs, rounded_weight
 from latentvlm.vlm.export.source import WeightSource
+from latentvlm.vlm.export.widen import widen
 from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.quantize.recipes import FORMATS, recipe_named
@@ -63,6 +65,20 @@ def test_the_rounded_forward_is_that_of_the_export(
     stored = StoredForm(model, recipe_named(recipe), layout)  # type: ignore[arg-type]
     assert set(stored.formats.values()) == set(made.plan.formats.values())
     require_same(model, out, stored)
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form])
+def test_every_format_is_rounded_as_it_is_stored(name: str) -> None:
+    form = FORMATS[name]
+    assert form is not None
+    stack = torch.randn(3, 40, 160, generator=torch.Generator().manual_seed(0))
+    rounded = rounded_weight(stack, form, "modelopt")
+    for weight, mine in zip(stack, rounded, strict=True):
+        assert torch.equal(widen(encode(weight, form, "modelopt"), form, weight.shape), mine)
+    largest = stack.abs().amax().view(1, 1, 1)
+    shared = rounded_weight(stack, form, "modelopt", largest=largest)
+    parts = encode(stack[0], form, "modelopt", largest=float(largest))
+    assert torch.equal(widen(parts, form, stack[0].shape), shared[0])
 
 
 @pytest.mark.parametrize("family", ["jamba", "granite"])  # apart, and one over the other
