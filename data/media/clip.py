@@ -73,6 +73,15 @@ class Clip:
 class VideoLimits:
     """What reading one video may cost.
 
+    Example:
+        ```python
+        import latentvlm
+
+        vlm = latentvlm.load("my-model")
+        limits = latentvlm.VideoLimits(max_duration_s=600, total_s=60)
+        print(vlm.ask("What happens?", "clip.mp4", video_limits=limits).frames[0].duration_s)
+        ```
+
     Attributes:
         max_bytes: size of the file, of which only parts are held in memory.
         max_duration_s: from its first to its last frame.
