@@ -37,6 +37,7 @@ class DecoderProcess:
     def __init__(self) -> None:
         _end_with_us()
         self.python_path = list(sys.path)
+        self.folder = os.getcwd()
         self.owner = os.getpid()
         name = f"{__package__}.worker"
         self._process = subprocess.Popen(
@@ -50,6 +51,10 @@ class DecoderProcess:
         self._messages: queue.Queue[Any] = queue.Queue(maxsize=4)
         threading.Thread(target=self._listen, daemon=True).start()
         self.receive(stall_s=_START_S, until=time.monotonic() + _START_S)
+
+    def fits(self, owner: int, python_path: list[str], folder: str) -> bool:
+        """Whether it finds the same modules and files as a process of its caller's own would."""
+        return (self.owner, self.python_path, self.folder) == (owner, python_path, folder)
 
     def send(self, request: Mapping[str, Any]) -> None:
         """A request; its answers are received one by one.
@@ -134,8 +139,8 @@ def decoder_process() -> Iterator[DecoderProcess]:
 
 def _take() -> DecoderProcess | None:
     with _lock:
-        # After a fork the processes belong to the parent, and the path may have changed since.
-        fit = [each for each in _idle if each.owner == os.getpid() and each.python_path == sys.path]
+        # After a fork the processes belong to the parent; path and folder may have changed since.
+        fit = [each for each in _idle if each.fits(os.getpid(), sys.path, os.getcwd())]
         if not fit:
             return None
         _idle.remove(fit[-1])

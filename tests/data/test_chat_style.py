@@ -41,6 +41,7 @@ def test_what_each_kind_of_template_offers() -> None:
         has_low_effort=True,
         takes_tools=True,
         calls=(Tags("<tool_call>", "</tool_call>"),),
+        has_xml_calls=True,
     )
     assert ChatStyle.read(ChatTemplate(TEMPLATE_2)) == ChatStyle(
         thought=THOUGHT,
