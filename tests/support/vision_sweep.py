@@ -142,7 +142,10 @@ def compare_videos(seed: int, folder: Path, *, tiles: bool) -> None:
     save_model(model, folder)
     again = load_model(folder, strict_config=True)
     assert isinstance(again, VisionLanguageModel)
-    assert torch.equal(again(prompts[0].ids, **prompts[0].values), alone[0]), "reopened"
+    written = again.state_dict()
+    assert all(torch.equal(written[key], value) for key, value in model.state_dict().items())
+    # Weights in a file lie elsewhere than in memory, which products may round by.
+    assert_close(again(prompts[0].ids, **prompts[0].values), alone[0], "reopened")
 
 
 def _video_config(draw: Draw, *, tiles: bool) -> VisionLanguageConfig:
