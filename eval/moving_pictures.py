@@ -1,7 +1,10 @@
 """Three kinds of clips, drawn: a screen on which someone types, slides, and a camera that pans."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -85,3 +88,17 @@ def _word_places(
 def _write_word(draw: ImageDraw.ImageDraw, places: Iterator[tuple[int, int, str]]) -> None:
     x, y, word = next(places)
     draw.text((x, y), word, fill=(20, 20, 20))
+
+
+def write_h264(path: Path, frames: Sequence[np.ndarray], *, fps: int = 30) -> Path:
+    """Writes frames as a video file, two seconds from one key frame to the next."""
+    height, width = frames[0].shape[:2]
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("libx264", rate=fps, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.gop_size = 2 * fps
+        stream.codec_context.thread_count = 1
+        for pixels in frames:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        output.mux(stream.encode())
+    return path

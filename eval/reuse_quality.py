@@ -115,6 +115,7 @@ def _of_clip(
             found[way] = encode(way)
             seconds[way].append(time.perf_counter() - begin)
     figures = []
+    shown = _shown(model, found["whole"][0], grid)
     for way in WAYS:
         features, plan = found[way]
         assert plan is not None
@@ -124,22 +125,32 @@ def _of_clip(
                 way=way,
                 encoded=float(plan.encoded_P.float().mean()),
                 time_ratio=median(seconds[way]) / median(seconds["whole"]),
-                **_errors(model, found["whole"][0], features, plan, grid),
+                **_errors(model, found["whole"][0], shown, features, plan, grid),
             )
         )
     return figures
 
 
+def _shown(model: VisionLanguageModel, features: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """The visual tokens of a clip's features, and the probabilities of what comes after them."""
+    tokens = model.project_videos(features, grid)[0].flatten(0, 2)
+    text = model.language_model
+    return tokens, text.logits(text(tokens)[-1:])[0].softmax(-1)
+
+
 def _errors(
-    model: VisionLanguageModel, whole: Tensor, found: Tensor, plan: ReusePlan, grid: Tensor
+    model: VisionLanguageModel,
+    whole: Tensor,
+    shown: tuple[Tensor, Tensor],
+    found: Tensor,
+    plan: ReusePlan,
+    grid: Tensor,
 ) -> dict[str, Any]:
     first = int(grid[0, 1] * grid[0, 2])
     off_P = (found - whole).norm(dim=-1) / whole.norm(dim=-1)
     own_P = plan.source_P == torch.arange(len(off_P))
     own_P[:first] = False
-    tokens = [model.project_videos(each, grid)[0].flatten(0, 2) for each in (whole, found)]
-    text = model.language_model
-    likely = [text.logits(text(each)[-1:])[0].softmax(-1) for each in tokens]
+    tokens, likely = zip(shown, _shown(model, found, grid), strict=True)
     off_V = (tokens[1] - tokens[0]).norm(dim=-1) / tokens[0].norm(dim=-1)
     return {
         "feature_error": float(off_P.mean()),

@@ -7,9 +7,11 @@ prefill of as many tokens, without EVS, which it cannot do.
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.frame_choice import FrameChoice
+from ..data.media.frame_source import FrameNeeds
+from ..data.media.video import read_video
 from ..data.processor import ModelInputs
 from ..data.video import Video
 from ..data.video_transform import VideoConfig, VideoTransform
@@ -26,13 +31,14 @@ from ..token_reduction.evs import EVSConfig
 from ..token_reduction.tubelets import Tubelets
 from ..vision_encoder.radio import TUBELET_PATCHES, RadioEncoder
 from ..vlm.config import VisionLanguageConfig
-from ..vlm.generate import Generation
+from ..vlm.generate import PREFILL_BLOCK, Generation
 from ..vlm.model import VisionLanguageModel
 from ..vlm.presets import preset
+from ..vlm.prompt import embed_prompt, see
 from ..vlm.sampling import GenerationConfig
 from .contenders import Transformers, radio
 from .machine import LoadWatch, forget_peak, resident_bytes
-from .moving_pictures import camera
+from .moving_pictures import camera, write_h264
 from .reuse_quality import ReuseFigure, measure_reuse
 
 SIDES = ("latentvlm", "transformers")
@@ -44,7 +50,7 @@ class VideoSpeedConfig:
     """What is measured.
 
     Attributes:
-        frames: of the clip; size: of a frame, height and width in pixels.
+        frames: of the clip; size: of a frame of the file, height and width in pixels.
         patches: the most of a tubelet.
         rates: of EVS.
         reuse_frames: of each clip of the comparison with reuse; 0 leaves it out.
@@ -54,17 +60,17 @@ class VideoSpeedConfig:
     preset: str = "bench-vl"
     frames: int = 128
     size: tuple[int, int] = (360, 640)
-    patches: int = 1024
+    patches: int = 256
     rates: tuple[float, ...] = (0.0, 0.5, 0.75, 0.9)
-    reuse_frames: int = 32
+    reuse_frames: int = 16
     memory_rates: tuple[float, ...] = (0.0, 0.75)
-    repeats: int = 3
+    repeats: int = 2
     threads: int = 1
 
 
 QUICK = VideoSpeedConfig(
     frames=16, size=(180, 320), patches=256, rates=(0.0, 0.75), reuse_frames=8, memory_rates=(),
-    repeats=2,
+    repeats=1,
 )  # fmt: skip
 
 
@@ -74,13 +80,15 @@ class VideoFigure:
 
     Attributes:
         tokens: of the prompt.
-        prepare_s: frames to patches. encode_s: tower, projector and EVS. prefill_s: the prompt.
-        first_token_s: all three.
+        decode_s: the file to frames of the size that the model wants; 0 where that is not counted.
+        prepare_s: frames to patches. encode_s: tower and projector. prefill_s: EVS and the prompt.
+        first_token_s: all four.
     """
 
     side: str
     rate: float
     tokens: int
+    decode_s: float
     prepare_s: float
     encode_s: float
     prefill_s: float
@@ -151,24 +159,32 @@ def random_vlm(name: str) -> VisionLanguageModel:
     return model
 
 
+def _tubelets(model: VisionLanguageModel, config: VideoSpeedConfig) -> Tubelets:
+    return Tubelets(
+        patch_size=model.config.vision.patch_size,
+        target_num_patches=config.patches,
+        frames_per_tubelet=model.config.frames_per_tubelet,
+    )
+
+
 def clip_inputs(
     model: VisionLanguageModel,
     config: VideoSpeedConfig,
     rate: float,
     pictures: Sequence[np.ndarray],
+    size: tuple[int, int] | None = None,
 ) -> ModelInputs:
-    """A prompt that is one clip of these pictures, each tubelet after a label, and a question."""
-    vision = model.config.vision
-    rule = Tubelets(
-        patch_size=vision.patch_size,
-        target_num_patches=config.patches,
-        frames_per_tubelet=model.config.frames_per_tubelet,
-    )
+    """A prompt that is one clip of these pictures, each tubelet after a label, and a question.
+
+    Args:
+        size: of the frames before they were scaled, if they were.
+    """
+    vision, rule = model.config.vision, _tubelets(model, config)
     transform = VideoTransform(
         VideoConfig(tubelets=rule, image_mean=vision.image_mean, image_std=vision.image_std)
     )
     times = tuple(map(float, range(len(pictures))))
-    packed = transform([Video(frames=tuple(pictures), timestamps=times)])
+    packed = transform([Video(frames=tuple(pictures), timestamps=times, size=size)])
     (info,) = packed.infos
     shown = [model.config.video_placeholder_id] * info.tokens_per_tubelet
     ids = [idx for _ in range(info.shape[0]) for idx in (*_LABEL, *shown)] + [*_LABEL] * 4
@@ -189,38 +205,71 @@ def _figures(
     theirs = Transformers(model.language_model)
     assert isinstance(model.vision_encoder, RadioEncoder)
     their_tower = radio(model.vision_encoder)
-    pictures = camera(config.frames, *config.size)
-    runs: dict[tuple[str, float], list[tuple[int, float, float, float]]] = {}
-    for repeat in range(config.repeats):
-        for rate in config.rates:
-            notify(f"clip at rate {rate}, repeat {repeat + 1}")
+    rule = _tubelets(model, config)
+
+    def size(height: int, width: int) -> tuple[int, int]:
+        rows, cols = rule.grid(height, width)
+        return rows * rule.patch_size, cols * rule.patch_size
+
+    needs = FrameNeeds(choice=FrameChoice(count=config.frames), size=size)
+    runs: dict[tuple[str, float], list[tuple[int, float, float, float, float]]] = {}
+    with tempfile.TemporaryDirectory(prefix="latentvlm-") as folder:
+        path = write_h264(Path(folder) / "clip.mp4", camera(config.frames, *config.size))
+        read_video(path, needs=replace(needs, choice=FrameChoice(count=1)))  # starts the decoder
+        for repeat in range(config.repeats):
+            notify(f"clip, repeat {repeat + 1}")
             begin = time.perf_counter()
-            inputs = clip_inputs(model, config, rate, pictures)
-            prepared = time.perf_counter() - begin
-            generation = Generation(model, inputs, GenerationConfig(max_tokens=1))
-            list(generation)
-            tokens = generation.inputs.num_tokens
-            one = (tokens, prepared, generation.encode_s, generation.prefill_s)
-            runs.setdefault((SIDES[0], rate), []).append(one)
-        notify(f"transformers, repeat {repeat + 1}")
-        inputs = clip_inputs(model, config, 0.0, pictures)
-        times = _their_times(theirs, their_tower, inputs)
-        runs.setdefault((SIDES[1], 0.0), []).append((inputs.num_tokens, 0.0, *times))
+            clip = read_video(path, needs=needs)
+            decoded = time.perf_counter()
+            inputs = clip_inputs(model, config, 0.0, clip.frames, clip.report.size)
+            prepared = time.perf_counter()
+            with torch.inference_mode():
+                seen = see(model, inputs)
+            encoded = time.perf_counter()
+            steps = decoded - begin, prepared - decoded, encoded - prepared
+            for rate in config.rates:
+                notify(f"clip at rate {rate}, repeat {repeat + 1}")
+                plans = plan_videos([inputs.videos[0].shape], [EVSConfig(rate=rate)])
+                tokens, prefill = read_prompt(model, replace(inputs, evs=plans), seen)
+                runs.setdefault((SIDES[0], rate), []).append((tokens, *steps, prefill))
+            notify(f"transformers, repeat {repeat + 1}")
+            times = _their_times(theirs, their_tower, inputs)
+            runs.setdefault((SIDES[1], 0.0), []).append((inputs.num_tokens, 0.0, 0.0, *times))
     return [_figure(side, rate, found) for (side, rate), found in runs.items()]
 
 
+@torch.inference_mode()
+def read_prompt(
+    model: VisionLanguageModel, inputs: ModelInputs, seen: tuple[list[Tensor], list[Tensor]]
+) -> tuple[int, float]:
+    """The tokens of a prompt whose media are encoded, and the seconds up to its last logits.
+
+    Read in blocks as `Generation` does, what EVS drops left out first.
+    """
+    trunk = model.language_model
+    begin = time.perf_counter()
+    embeds_TD, _ = embed_prompt(model, inputs, lambda *_: seen)
+    cache = trunk.allocate_cache(capacity=embeds_TD.shape[0] + 1)
+    hidden_TD = embeds_TD
+    for block_TD in embeds_TD.split(PREFILL_BLOCK):
+        hidden_TD = trunk(block_TD, cache=cache)
+    trunk.logits(hidden_TD[-1:])
+    return embeds_TD.shape[0], time.perf_counter() - begin
+
+
 def _figure(
-    side: str, rate: float, found: Sequence[tuple[int, float, float, float]]
+    side: str, rate: float, found: Sequence[tuple[int, float, float, float, float]]
 ) -> VideoFigure:
-    prepare, encode, prefill = (median(run[at] for run in found) for at in (1, 2, 3))
+    decode, prepare, encode, prefill = (median(run[at] for run in found) for at in (1, 2, 3, 4))
     return VideoFigure(
         side=side,
         rate=rate,
         tokens=found[0][0],
+        decode_s=decode,
         prepare_s=prepare,
         encode_s=encode,
         prefill_s=prefill,
-        first_token_s=prepare + encode + prefill,
+        first_token_s=decode + prepare + encode + prefill,
     )
 
 

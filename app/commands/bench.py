@@ -35,6 +35,10 @@ def bench(
     size_gb: Annotated[
         float | None, typer.Option(help="Size of that checkpoint; it is removed afterwards (2).")
     ] = None,
+    vision: Annotated[
+        bool,
+        typer.Option("--vision", help="Measure pictures and a PDF up to its first token instead."),
+    ] = False,
     video: Annotated[
         bool, typer.Option("--video", help="Measure a clip up to its first token instead.")
     ] = False,
@@ -52,23 +56,28 @@ def bench(
     """
     if quantized:
         others = (preset, prompt_length, image_size, size_gb, frames)
-        if load or video or any(other is not None for other in others):
+        if load or vision or video or any(other is not None for other in others):
             raise InputError(
                 "--quantized measures number formats and nothing else: only --quick, --repeats, "
                 "--threads and --json go with it."
             )
         _bench_quantized(repeats, quick=quick, threads=threads, json=json)
         return
-    if video:
+    if frames is not None and not video:
+        raise InputError("--frames is the length of the clip of --video; give both.")
+    if video or vision:
         if prompt_length or image_size is not None or load or size_gb is not None:
             raise InputError(
-                "--video measures a clip and nothing else: leave out --prompt-length, "
-                "--image-size, --load and --size-gb."
+                "--vision and --video measure pictures, a PDF and a clip and nothing else: leave "
+                "out --prompt-length, --image-size, --load and --size-gb."
             )
-        _bench_video(preset, frames, repeats, quick=quick, threads=threads, json=json)
+        if preset and len(preset) > 1:
+            raise InputError("--vision and --video measure one --preset at a time.")
+        given = {"preset": preset[0] if preset else None, "repeats": repeats}
+        given = {name: value for name, value in given.items() if value is not None}
+        given["threads"] = threads
+        _bench_seeing(given, vision, video, frames, quick=quick, json=json)
         return
-    if frames is not None:
-        raise InputError("--frames is the length of the clip of --video; give both.")
     if load:
         if preset or prompt_length or image_size is not None or quick:
             raise InputError(
@@ -99,31 +108,37 @@ def bench(
         show_report(report)
 
 
-def _bench_video(
-    presets: list[str] | None,
-    frames: int | None,
-    repeats: int | None,
-    *,
-    quick: bool,
-    threads: int,
-    json: bool,
+def _bench_seeing(
+    given: dict[str, Any], vision: bool, video: bool, frames: int | None, *, quick: bool, json: bool
 ) -> None:
-    from ...eval.video_speed import QUICK, VideoSpeedConfig, measure_videos
+    """Pictures and a PDF, a clip, or both one after the other."""
+    from ...eval import video_speed, vision_speed
     from ..video_report import show_video_report
+    from ..vision_report import show_vision_report
 
-    if presets and len(presets) > 1:
-        raise InputError("--video measures one --preset at a time.")
-    given: dict[str, Any] = {"frames": frames, "repeats": repeats}
-    given["preset"] = presets[0] if presets else None
-    given = {name: value for name, value in given.items() if value is not None}
-    config = replace(QUICK if quick else VideoSpeedConfig(), threads=threads, **given)
-    report = measure_videos(config, lambda line: print(f"measuring {line}", file=sys.stderr))
+    def notify(line: str) -> None:
+        print(f"measuring {line}", file=sys.stderr, flush=True)
+
+    values: dict[str, Any] = {}
+    if vision:
+        config = vision_speed.QUICK if quick else vision_speed.VisionSpeedConfig()
+        report = vision_speed.measure_vision(replace(config, **given), notify)
+        values["vision"] = report.as_values()
+        if not json:
+            show_vision_report(report)
+    if video:
+        config = video_speed.QUICK if quick else video_speed.VideoSpeedConfig()
+        more = {} if frames is None else {"frames": frames}
+        report = video_speed.measure_videos(replace(config, **given, **more), notify)
+        values["video"] = report.as_values()
+        if not json:
+            if vision:
+                print()
+            show_video_report(report)
     if json:
         from json import dumps
 
-        print(dumps(report.as_values()))
-    else:
-        show_video_report(report)
+        print(dumps(values))
 
 
 def _bench_quantized(repeats: int | None, *, quick: bool, threads: int, json: bool) -> None:

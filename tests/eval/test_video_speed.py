@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from latentvlm.app.cli import main
+from latentvlm.data.media import open_media
+from latentvlm.eval.drawn_pdf import text_pdf
 from latentvlm.eval.moving_pictures import CLIPS, SLIDE_FRAMES
 from latentvlm.eval.reuse_quality import WAYS, measure_reuse
 from latentvlm.eval.video_speed import VideoSpeedConfig, peak_of_video, random_vlm
+from latentvlm.eval.vision_speed import VisionSpeedConfig, peak_of_pdf
 
 
 def test_clips_are_what_they_are_called():
@@ -41,13 +44,14 @@ def test_a_quick_run_from_the_command_line(capsys: pytest.CaptureFixture[str]):
         main([*asked, "--json"])
     told = capsys.readouterr()
     assert done.value.code in (0, None), told.err
-    report = json.loads(told.out)
+    report = json.loads(told.out)["video"]
     whole, pruned, theirs = report["figures"]
     assert [each["side"] for each in report["figures"]] == ["latentvlm"] * 2 + ["transformers"]
     assert whole["tokens"] == theirs["tokens"] > pruned["tokens"] and pruned["rate"] == 0.75
     for each in report["figures"]:
-        parts = each["prepare_s"] + each["encode_s"] + each["prefill_s"]
-        assert each["first_token_s"] == pytest.approx(parts) and each["prefill_s"] > 0
+        steps = ("decode_s", "prepare_s", "encode_s", "prefill_s")
+        assert each["first_token_s"] == pytest.approx(sum(each[step] for step in steps))
+        assert each["prefill_s"] > 0 and (each["decode_s"] > 0) == (each["side"] == "latentvlm")
     with pytest.raises(SystemExit) as done:
         main(["bench", "--video", "--preset", "bench-s"])
     assert done.value.code == 2 and "bench-s is a language model" in capsys.readouterr().err
@@ -61,3 +65,42 @@ def test_the_peak_is_what_encoding_and_reading_take():
     size = VideoSpeedConfig(preset="tiny", frames=32, size=(128, 128), patches=256)
     # 16 tubelets of 256 patches, each with some hundred float32 numbers at a time
     assert 2**19 < peak_of_video(size, 0.9) < 2**30
+
+
+def test_pictures_and_a_pdf_from_the_command_line(capsys: pytest.CaptureFixture[str]):
+    asked = ["bench", "--vision", "--quick", "--preset", "tiny"]
+    with pytest.raises(SystemExit) as done:
+        main([*asked, "--json"])
+    told = capsys.readouterr()
+    assert done.value.code in (0, None), told.err
+    report = json.loads(told.out)["vision"]
+    rates = {each["what"]: each["sides"] for each in report["figures"]}
+    for what, units in (
+        ("picture of 128 px, encoded", 1),
+        ("8 pictures of 64 px, encoded together", 8),
+        ("8 pictures of 64 px, encoded one by one", 8),
+    ):
+        assert all(0 < units / rate < 60 for rate in rates[what].values()), what
+    together, alone = (rates[f"8 pictures of 64 px, encoded {how}"]["latentvlm"]
+                       for how in ("together", "one by one"))  # fmt: skip
+    assert report["packed_ratio"] == pytest.approx(together / alone)
+    pages = [3 / rates[f"PDF, {step}"]["latentvlm"] for step in ("drawn", "prepared", "encoded")]
+    first = rates["PDF of 3 pages, first token"]["latentvlm"]
+    assert first == pytest.approx(sum(pages) + rates["PDF, prefill"]["latentvlm"])
+    # 3 pages of at most 16 visual tokens, each between two ids, and a question
+    assert 3 * (4 + 2) + 32 < report["pdf_tokens"] <= 3 * (16 + 2) + 32
+    with pytest.raises(SystemExit) as done:
+        main(["bench", "--vision", "--load"])
+    assert done.value.code == 2 and "leave out --prompt-length" in capsys.readouterr().err
+
+
+def test_a_pdf_of_text_is_a_pdf_of_text_and_its_peak_is_taken():
+    pages = open_media(text_pdf(3), text_layer=True)
+    assert [page.number for page in pages] == [1, 2, 3]
+    assert [f"{number}.46" in (page.text or "") for number, page in enumerate(pages, 1)] == [
+        True
+    ] * 3
+    ink = [np.mean(np.asarray(page.image) < 128) for page in pages]
+    assert all(0.01 < share < 0.5 for share in ink)
+    config = VisionSpeedConfig(preset="tiny", pages=3, page_patches=256)
+    assert 2**16 < peak_of_pdf(config) < 2**30
