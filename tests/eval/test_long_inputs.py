@@ -92,6 +92,14 @@ def test_the_command_measures_and_writes_the_card(folder: Path, tmp_path: Path, 
     assert found["videos"]["90%, reuse 4"]["visual_tokens"] == pruned["visual_tokens"]
     assert found["booklets"]["kinds"]["all"]["n"] == 8
     assert {"which_page", "count_pages"} <= found["booklets"]["kinds"].keys()
+    line = json.loads(
+        (tmp_path / "out" / "90" / "responses-model.jsonl").read_text().split("\n")[0]
+    )
+    (seen,) = line["details"]["frames"]
+    (shown,) = line["media"]
+    assert seen["indices"] == list(range(len(shown["frames"])))
+    assert seen["timestamps"] == pytest.approx(shown["timestamps"])
+    assert sum(line["details"]["videos"][0]["kept_per_tubelet"]) == line["details"]["visual_tokens"]
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.index(HEADING) < card.index("## Limits") and "| 90%, reuse 4 |" in card
     assert card.startswith("# Mine\n\nText.\n") and card.endswith("## Limits\n\nMany.\n")
