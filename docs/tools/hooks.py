@@ -1,11 +1,13 @@
 """What mkdocs adds to the site: the notebook as a page, and every command with its options."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import typer
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 HEAD = """What `latentvlm COMMAND --help` says, of every command. `--json` prints one JSON object
@@ -19,6 +21,18 @@ instead of text. `latentvlm --install-completion` teaches the shell commands and
 | 3 | not as wanted: a proof that does not hold, a training that was stopped before its end |
 | 130 | stopped by Ctrl-C |"""
 ROOT = Path(__file__).resolve().parents[2]
+_NAMED = tempfile.TemporaryDirectory(prefix="latentvlm-docs-")
+
+
+@event_priority(100)
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Called by mkdocs first: the sources are looked up by name, whatever the checkout's folder."""
+    named = Path(_NAMED.name) / "latentvlm"
+    if not named.exists():
+        named.symlink_to(ROOT, target_is_directory=True)
+    plugin: Any = config.plugins["mkdocstrings"]
+    plugin.config.handlers["python"]["paths"] = [_NAMED.name]
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
