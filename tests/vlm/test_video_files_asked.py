@@ -10,11 +10,13 @@ from PIL import Image
 from support.clips import number_of, numbered, write_clip
 from support.tiny_model import tiny_config, write_tiny_model
 from support.tiny_vl_v2 import write_tiny_vl_v2
+from support.without_videos import copy_without_videos
 
 import latentvlm
 from latentvlm import FrameChoice, GenerationConfig
 from latentvlm.data.processor_files import read_json, read_video_config, write_json
 from latentvlm.errors import ConfigError, InputError, MediaError, PromptError
+from latentvlm.vlm.api import PRETRAINED
 from latentvlm.vlm.video_parts import VideoOpener
 from latentvlm.vlm.vlm import VLM
 
@@ -144,8 +146,10 @@ def test_an_animation_is_a_video_where_the_model_sees_videos(vlm: VLM, gif: byte
     assert still.frames == () and len(still.usage.image_grids) == 1
 
 
-def test_a_model_without_videos_says_so_and_sees_the_first_picture(gif: bytes, clip: Path):
-    default = latentvlm.load(device="cpu")
+def test_a_model_without_videos_says_so_and_sees_the_first_picture(
+    gif: bytes, clip: Path, tmp_path: Path
+):
+    default = latentvlm.load(copy_without_videos(PRETRAINED, tmp_path / "default"), device="cpu")
     for medium in [clip, {"type": "video", "video": clip}, clip.parent]:
         with pytest.raises(PromptError, match="sees pictures but no videos.* of .*clip"):
             default.ask("What is it?", medium)

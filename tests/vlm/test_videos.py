@@ -16,6 +16,7 @@ from support.videos import (
     video_tokens,
     visual_tokens,
 )
+from support.without_videos import copy_without_videos
 
 import latentvlm
 from latentvlm.data.processor import ModelInputs
@@ -24,6 +25,7 @@ from latentvlm.data.video_transform import VideoConfig, VideoTransform
 from latentvlm.errors import FusionError, InputError, MediaError, PromptError
 from latentvlm.token_reduction.tubelets import Tubelets
 from latentvlm.vision_encoder import radio
+from latentvlm.vlm.api import PRETRAINED
 from latentvlm.vlm.cache import Cache
 from latentvlm.vlm.generate import generate_batch
 from latentvlm.vlm.model import VisionLanguageModel
@@ -237,9 +239,12 @@ def test_several_prompts_at_once_and_a_given_answer(vlm: VLM, model: VisionLangu
     assert score.token_ids == other.token_ids and score.total != other.total
 
 
-def test_the_model_in_the_package_was_not_trained_on_videos():
+def test_the_model_in_the_package_sees_videos_and_one_without_says_so(tmp_path: Path):
+    answer = latentvlm.load(device="cpu").ask("What is it?", video(1, 32, 32), evs_rate=0.5)
+    assert answer.usage.visual_tokens > 0 and len(answer.usage.videos) == 1
+    folder = copy_without_videos(PRETRAINED, tmp_path / "default")
     with pytest.raises(PromptError, match="sees pictures but no videos"):
-        latentvlm.load(device="cpu").ask("What is it?", video(1, 32, 32))
+        latentvlm.load(folder, device="cpu").ask("What is it?", video(1, 32, 32))
 
 
 def test_what_is_refused(vlm: VLM, model: VisionLanguageModel, tmp_path: Path):
