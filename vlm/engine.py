@@ -6,7 +6,10 @@
 What happens in the engine's thread is in `engine_loop.py`.
 """
 
+import atexit
+import functools
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Protocol, Unpack
 
@@ -21,6 +24,9 @@ from .engine_stream import EngineStream
 from .prepared import Prepared
 from .prompt import Model, language_model
 from .verbs import Verbs
+
+_LAST_STEP_S = 10.0
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 
 class Asked(Protocol):
@@ -52,6 +58,8 @@ class Engine(EngineLoop, Verbs[EngineStream]):
         super().__init__(language_model(vlm.model), config or EngineConfig())
         self._vlm = vlm
         self._is_closed = False
+        _end_with_the_interpreter()
+        _engines.add(self)
 
     def stream_chat(
         self, messages: Sequence[Message], **options: Unpack[AskOptions]
@@ -161,3 +169,17 @@ class Engine(EngineLoop, Verbs[EngineStream]):
             raise BusyError(
                 f"{len(self._waiting)} requests wait already, as many as may; try again later."
             )
+
+
+@functools.cache
+def _end_with_the_interpreter() -> None:
+    atexit.register(_end_all)
+
+
+def _end_all() -> None:
+    """Let no thread be inside PyTorch when the interpreter ends: that aborts the process."""
+    for engine in list(_engines):
+        thread = engine._thread
+        engine.close(cancel=True, timeout=_LAST_STEP_S)
+        if thread is not None:
+            thread.join(_LAST_STEP_S)
