@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +57,8 @@ def write_calibration(folder: str | Path, scores: list[dict[str, Any]]) -> None:
         for each in calibration["bins"]:
             if each["n"] >= _FEW:
                 steps.append((each["low"], max(each["exact"], steps[-1][1] if steps else 0.0)))
-        limits = ModelLimits.read(folder)
         low = next((least for least, share in steps if share >= 0.5), 1.0)
-        replace(limits, low_confidence=low, calibration=tuple(steps)).write(folder)
+        ModelLimits.change(folder, low_confidence=low, calibration=tuple(steps))
         return
 
 

@@ -93,6 +93,15 @@ class ModelLimits:
         text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
         (Path(folder) / LIMITS_FILE).write_text(text, encoding="utf-8")
 
+    @classmethod
+    def change(cls, folder: str | Path, **changes: Any) -> None:
+        """Writes some values into a model folder; the others stay as they stand there now.
+
+        Raises:
+            CheckpointError: as in `read`.
+        """
+        dataclasses.replace(cls.read(folder), **changes).write(folder)
+
 
 def budget_warnings(pages: Sequence[Page], infos: Sequence[ImageInfo]) -> list[str]:
     """Pages that were made smaller to fit a budget or the context; one sentence for all."""

@@ -1,7 +1,6 @@
 """`latentvlm eval citations`: find out which heads tell the page that an answer is read from."""
 
 import sys
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -26,6 +25,7 @@ def citations(
     """
     from ...errors import ConfigError
     from ...eval.citations import measure_citations
+    from ...vlm.limits import ModelLimits
 
     def show(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -36,7 +36,7 @@ def citations(
     if write:
         if vlm.source is None:
             raise ConfigError("This model has no folder to write into.")
-        replace(vlm.limits, citations=how).write(vlm.source.folder)
+        ModelLimits.change(vlm.source.folder, citations=how)
     if json:
         from json import dumps
 

@@ -1,6 +1,5 @@
 """`latentvlm eval long`: videos at each pruning rate, and booklets, into a model's card."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +44,7 @@ def long(
     from ...errors import ConfigError
     from ...eval.long_card import long_tables, write_long
     from ...eval.long_inputs import LongConfig, measure_long
+    from ...vlm.limits import ModelLimits
     from ..eval_models import describe, make_responder
     from .eval_docs import show_progress
 
@@ -73,5 +73,5 @@ def long(
         print(long_tables(found))
     if write and vlm.source is not None:
         if how is not None:
-            replace(vlm.limits, citations=how).write(vlm.source.folder)
+            ModelLimits.change(vlm.source.folder, citations=how)
         print(write_long(vlm.source.folder, found), file=sys.stderr)

@@ -123,6 +123,16 @@ def test_limits_travel_with_the_folder(tiny_folder: Path, tmp_path: Path) -> Non
     assert "low_confidence" not in json.loads((folder / LIMITS_FILE).read_text())
 
 
+def test_a_change_keeps_what_others_wrote_meanwhile(tmp_path: Path) -> None:
+    LIMITS.write(tmp_path)
+    ModelLimits.change(tmp_path, low_confidence=0.9, calibration=((0.9, 0.5),))
+    ModelLimits.change(tmp_path, trained_max_pages=5)
+    wanted = dataclasses.replace(
+        LIMITS, low_confidence=0.9, calibration=((0.9, 0.5),), trained_max_pages=5
+    )
+    assert ModelLimits.read(tmp_path) == wanted != LIMITS
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

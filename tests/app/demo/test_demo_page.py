@@ -49,7 +49,7 @@ def demo(seeing, thinking, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def choose(page, name: str) -> None:
     page.locator("#model input").click()
     page.get_by_role("option", name=name).click()
-    sees = {"seeing": "and videos", "thinking": "text alone", NAMES[0]: "no videos"}[name]
+    sees = {"seeing": "and videos", "thinking": "text alone", NAMES[0]: "and videos"}[name]
     page.locator("#model-line").get_by_text(sees).wait_for(timeout=WAIT)
 
 
