@@ -8,6 +8,7 @@ import base64
 import functools
 import hashlib
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -77,13 +78,13 @@ class StoredFile:
         return {"file": self.path, "pages": self.pages} if self.pages else {"file": self.path}
 
 
-class _Bytes:
+class _Bytes(ABC):
     """A medium whose bytes are taken out of something larger."""
 
     name: str
 
-    def read(self) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def read(self) -> bytes: ...
 
     def source(self) -> bytes:
         return self.read()
