@@ -40,13 +40,14 @@ class AskTab:
         models: Models,
         running: Running,
         model_name: gr.Dropdown,
+        model_line: gr.Markdown,
         first: OpenModel,
         *,
         folder: Path,
         examples: list[Example],
     ) -> None:
         self._models, self._running, self._folder = models, running, folder
-        self._examples = examples
+        self._examples, self.model_line = examples, model_line
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 self._build_chat(first)
@@ -149,7 +150,7 @@ class AskTab:
         model_name.change(
             self._switch,
             model_name,
-            [self.evs_rate, self.thinking, self.thinking_budget, self.chat],
+            [self.model_line, self.evs_rate, self.thinking, self.thinking_budget, self.chat],
             **private,
         )
 
@@ -254,12 +255,13 @@ class AskTab:
         return self.panel.show(views, at, way)
 
     def _switch(self, name: str) -> tuple[Any, ...]:
-        """The switches as far as the chosen model has a use for them."""
+        """What the chosen model can do, and the switches as far as it has a use for them."""
         try:
             model = self._models.get(name)
         except LatentVLMError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return (
+            model.describe(),
             gr.Slider(info=_video_hint(model), interactive=model.sees_videos),
             gr.Radio(interactive=model.thinks),
             gr.Slider(info=_thought_hint(model), interactive=model.thinks),

@@ -54,12 +54,9 @@ def build(models: Models, folder: Path, *, max_waiting: int = 64, max_batch: int
                 )
         line = gr.Markdown(first.describe(), elem_id="model-line")
         with gr.Tab("Ask"):
-            AskTab(models, running, name, first, folder=folder / "saved", examples=examples)
+            AskTab(models, running, name, line, first, folder=folder / "saved", examples=examples)
         with gr.Tab("Extract a table"):
             ExtractTab(models, running, name, folder=folder / "saved", examples=examples)
-        name.change(
-            lambda chosen: models.get(chosen).describe(), name, line, api_visibility="private"
-        )
 
         def leave(request: gr.Request) -> None:
             visitor = request.session_hash or ""
