@@ -17,6 +17,8 @@ _IN_TABLES = {
     "phone", "room", "city", "date", "time", "name", "contact", "manager", "cashier", "quantity",
     "table", "order number", "gate", "sender", "recipient",
 }  # fmt: skip
+# Kinds whose answers are found somewhere on a page, by how often more of them are asked.
+_LOOKED_UP = (*["field"] * 5, "row", "row", "compare", "yes_no", "absent")
 _SHORT_TEXT, _LONG_TEXT = 160, 500  # characters up to which a page is transcribed always, ever
 
 
@@ -66,14 +68,21 @@ class Asker:
         for kind in rng.sample(kinds, len(kinds)):
             if len(made) == limit:
                 break
-            makers = self._kinds[kind]
-            for make in rng.sample(makers, len(makers)):
-                qa = make()
-                if qa is not None:
-                    if not any(_alike(qa, other) for other in made):
-                        made.append(qa)
-                    break
+            self._add(kind, made)
+        looked_up = [kind for kind in _LOOKED_UP if kind in wanted]
+        for _ in range(self.draft.config.more_lookups if looked_up else 0):
+            self._add(rng.choice(looked_up), made)
         return tuple(made)
+
+    def _add(self, kind: str, made: list[QA]) -> None:
+        """One more question of a kind, unless the draft has nothing to ask or it was asked."""
+        makers = self._kinds[kind]
+        for make in self.rng.sample(makers, len(makers)):
+            qa = make()
+            if qa is not None:
+                if not any(_alike(qa, other) for other in made):
+                    made.append(qa)
+                return
 
     def _phrase(self, what: str, **slots: str) -> str:
         return phrase(self.rng, what, self.split, **slots)

@@ -37,6 +37,8 @@ class GeneratorConfig:
         aligned_share: share of documents whose sides are multiples of `side_multiple`.
         side_multiple: pixels of one visual token (patch of 8, merged 2 x 2).
         max_questions: the most questions a document carries.
+        more_lookups: tries at questions beyond those for what is looked up on a page: to a model in
+            training a page is dear, and a further question about it is cheap.
         question_kinds: kinds of question to ask (`questions.KINDS`, of videos
             `VIDEO_KINDS` there); empty means all.
         templates: names of templates to use; empty means all of the split and level.
@@ -59,6 +61,7 @@ class GeneratorConfig:
     aligned_share: float = 0.7
     side_multiple: int = 16
     max_questions: int = 6
+    more_lookups: int = 0
     question_kinds: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     frames: tuple[int, int] = (8, 32)
@@ -99,8 +102,10 @@ class GeneratorConfig:
             raise ConfigError(f"frame_patches is {self.frame_patches}; it must be 16 to 4096.")
         if self.side_multiple < 1:
             raise ConfigError(f"side_multiple is {self.side_multiple}; it must be at least 1.")
-        if self.max_lines < 0 or self.max_questions < 1:
-            raise ConfigError("max_lines must be at least 0 and max_questions at least 1.")
+        if min(self.max_lines, self.more_lookups) < 0 or self.max_questions < 1:
+            raise ConfigError(
+                "max_lines and more_lookups must be at least 0 and max_questions at least 1."
+            )
 
     def draw_width(self, rng: random.Random) -> int:
         """A width within `widths`, in whole `side_multiple`s; 0 if there are none."""

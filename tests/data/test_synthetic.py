@@ -204,6 +204,7 @@ def test_a_blank_page_has_the_size_and_paper_and_nothing_else():
         ({"reshaped": 1.5}, "reshaped is 1.5"),
         ({"scrambled": -0.1}, "scrambled is -0.1"),
         ({"max_questions": 0}, "max_questions"),
+        ({"more_lookups": -1}, "more_lookups"),
         ({"question_kinds": ("riddle",)}, "riddle"),
     ],
 )

@@ -1,8 +1,10 @@
 """Questions and the two sides: answers are on the page, and training shares nothing held out."""
 
+import dataclasses
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from latentvlm.data.synthetic import GeneratorConfig, generate
@@ -175,3 +177,18 @@ def test_chosen_kinds_alone_are_asked():
     config = GeneratorConfig(level="small", question_kinds=("transcribe", "absent"))
     kinds = {qa.kind for seed in range(20) for qa in generate(seed, config).qas}
     assert kinds == {"transcribe", "absent"}
+
+
+def test_more_lookups_come_after_the_others_and_are_found_on_the_page():
+    few = GeneratorConfig(level="small", question_kinds=("field", "row", "absent"))
+    many = dataclasses.replace(few, more_lookups=12)
+    gained = 0
+    for seed in range(20):
+        short, long = generate(seed, few), generate(seed, many)
+        assert long.qas[: len(short.qas)] == short.qas
+        assert np.array_equal(long.image, short.image)
+        values = [(qa.kind, qa.slot) for qa in long.qas if qa.kind == "field"]
+        assert len(values) == len(set(values))
+        assert all(qa.answer in long.text for qa in long.qas if qa.kind in ("field", "row"))
+        gained += len(long.qas) - len(short.qas)
+    assert gained > 40
