@@ -5,6 +5,7 @@ choice decodes little; and both hold one frame at a time.
 """
 
 import errno
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,13 +14,15 @@ import numpy as np
 from av.error import FFmpegError
 from av.stream import Disposition
 
+from . import complaints
 from .index import FrameIndex, UnreadableError
 
 Frames = Iterator[tuple[int, np.ndarray]]
 
-# Where decord (0.6.0) gives the frame that is asked for. In MPEG-TS and HEVC it gives one some way
-# on, without a word.
-DECORD_FORMATS = ("mov", "mp4", "matroska", "webm", "avi")
+# Opened at the start of what they list, so that FFmpeg has nothing to complain of but damage.
+EXACT_FORMATS = ("mov", "mp4", "matroska", "webm", "avi")
+# Of those, where decord (0.6.0) gives the frame that is asked for. In MPEG-TS and HEVC it gives one
+# some way on, without a word.
 DECORD_CODECS = ("h264", "vp8", "libvpx-vp8", "vp9", "libvpx-vp9", "mpeg4", "mjpeg")
 # Without memory a decoder has no frame, or no thread.
 OUT_OF_MEMORY = (errno.ENOMEM, errno.EAGAIN)
@@ -33,13 +36,16 @@ class AvReader:
     Attributes:
         num_decoded: frames that came out of the decoder.
         num_damaged: packets that it could not decode.
+        num_doubtful: wanted frames in which the decoder had to make something up: in themselves, or
+            in what came before them since the last key frame, from which they are predicted.
     """
 
     def __init__(self, path: str, index: FrameIndex, *, threads: int, alive: Callable[[], None]):
         self._path, self._threads = path, threads
         self._index = index
         self._alive = alive
-        self.num_decoded = self.num_damaged = 0
+        self.num_decoded = self.num_damaged = self.num_doubtful = 0
+        self._damaged_at: list[int] = []
         self._open()
 
     def _open(self) -> None:
@@ -72,10 +78,12 @@ class AvReader:
             position = frame.pts
             # A frame that comes too late stands for another one: this one could not be decoded.
             if idx + 1 == len(pts) or frame.pts < pts[idx + 1]:
+                self.num_doubtful += any(key <= at <= frame.pts for at in self._damaged_at)
                 yield idx, frame.to_ndarray(format="rgb24")
 
     def _seek(self, target: int) -> tuple[Iterator[Any], Any]:
-        """Decoding from a frame on that is not after the target."""
+        """Decoding from a frame on that is not after the target, if any such can be decoded."""
+        frames, frame = iter(()), None
         keys = self._index.keys
         at = int(np.searchsorted(keys, target, side="right"))
         # Some containers can only be sought roughly: then from a key frame before, or the start.
@@ -91,8 +99,8 @@ class AvReader:
             frames = self._decode()
             frame = next(frames, None)
             if frame is not None and frame.pts <= target:
-                return frames, frame
-        return iter(()), None
+                break
+        return frames, frame
 
     def _read_by_count(self, wanted: Sequence[int]) -> Frames:
         left = list(wanted)
@@ -100,17 +108,22 @@ class AvReader:
             if not left:
                 return
             if count == left[0]:
+                self.num_doubtful += bool(self._damaged_at)
                 yield left.pop(0), frame.to_ndarray(format="rgb24")
 
     def _decode(self, *, needs_pts: bool = True) -> Iterator[Any]:
         """Every frame from here on; what is damaged is passed over."""
+        # An error may be told when as many packets more were taken as there are threads.
+        recent: deque[int] = deque(maxlen=self._threads + 1)
         for packet in self._packets():
+            recent.append(packet.pts if packet.pts is not None else packet.dts or 0)
             try:
                 decoded = packet.decode()
             except FFmpegError as error:
                 if error.errno in OUT_OF_MEMORY:
                     raise
                 self.num_damaged += 1
+                self._damaged_at += recent
                 continue
             for frame in decoded:
                 self.num_decoded += 1
@@ -118,6 +131,8 @@ class AvReader:
                     self._alive()
                 if frame.pts is None:
                     frame.pts = frame.dts
+                if frame.is_corrupt:
+                    self._damaged_at.append(frame.pts or 0)
                 if frame.pts is not None or not needs_pts:
                     yield frame
 
@@ -139,21 +154,22 @@ class DecordReader:
     """Frames by decord.
 
     Two of the wanted frames are decoded by PyAV too: in some files (open groups of pictures, edit
-    lists) decord gives a frame some way on, without a word.
+    lists) decord gives a frame some way on, without a word. Nor does it tell of damage, which it
+    covers with the frame before; its FFmpeg only complains of it.
 
     Raises:
         UnreadableError: decord is not there, or it counts or times the frames of this file
             otherwise than its container does.
     """
 
-    num_damaged = 0
+    num_damaged = num_doubtful = 0
 
     def __init__(self, path: str, index: FrameIndex, *, threads: int, alive: Callable[[], None]):
         try:
             import decord
         except (ImportError, OSError) as error:
             raise UnreadableError("decord is not installed") from error
-        decord.logging.set_level(decord.logging.QUIET)
+        decord.logging.set_level(decord.logging.ERROR)
         try:
             self._video = decord.VideoReader(path, num_threads=threads)
             num_frames = len(self._video)
@@ -181,8 +197,10 @@ class DecordReader:
         """As `AvReader.read`.
 
         Raises:
-            UnreadableError: a frame cannot be decoded, or is not the one that PyAV finds there.
+            UnreadableError: a frame cannot be decoded, is damaged, or is not the one that PyAV
+                finds there.
         """
+        complaints.forget()
         checked = dict.fromkeys([wanted[len(wanted) // 2], wanted[-1]])
         given: dict[int, np.ndarray] = {}
         position = 0
@@ -195,6 +213,8 @@ class DecordReader:
             if idx in checked:
                 given[idx] = _sample(pixels)
             yield idx, pixels
+        if complaints.heard():
+            raise UnreadableError("decord met damage")
         for idx, pixels in self._check.read(list(checked)):
             ours, theirs = given[idx], _sample(pixels)
             if ours.shape != theirs.shape or np.abs(ours - theirs).mean() > _SAME_PICTURE:

@@ -23,10 +23,11 @@ import numpy as np
 from av.error import FFmpegError
 from PIL import Image
 
+from . import complaints
 from .index import FrameIndex, UnreadableError, build_index
 from .readers import (
     DECORD_CODECS,
-    DECORD_FORMATS,
+    EXACT_FORMATS,
     OUT_OF_MEMORY,
     AvReader,
     DecordReader,
@@ -65,6 +66,7 @@ class Worker:
                 self._send({"error": _reason(error)})
 
     def _open(self, path: str, max_pixels: int) -> None:
+        complaints.forget()
         with av.open(path) as container:
             stream = video_stream(container)
             codec = stream.codec_context
@@ -80,6 +82,10 @@ class Worker:
             index = build_index(container, stream, alive=self._alive)
             ratio = float(stream.sample_aspect_ratio or 1) or 1.0
             name = codec.name
+            is_exact = any(each in EXACT_FORMATS for each in formats)
+            notes = [*index.notes]
+            if is_exact and not notes and complaints.heard():
+                notes.append("parts of it are damaged, and frames may be missing")
         self._path, self._index = path, index
         self._turn = _turn_of(path, index)
         width = max(1, round(width * ratio))
@@ -91,11 +97,11 @@ class Worker:
                 "codec": name,
                 "index": index.how,
                 "num_keys": len(index.keys),
-                "notes": index.notes,
+                "notes": notes,
                 "is_for_decord": index.pts is not None
                 and not self._turn
                 and name in DECORD_CODECS
-                and any(each in DECORD_FORMATS for each in formats),
+                and is_exact,
             },
             index.times.astype("<f8").tobytes(),
         )
@@ -121,6 +127,7 @@ class Worker:
                 "found": found,
                 "num_decoded": reader.num_decoded,
                 "num_damaged": reader.num_damaged,
+                "num_doubtful": reader.num_doubtful,
                 "peak_bytes": _peak_bytes(),
             }
         )
@@ -193,9 +200,10 @@ def _peak_bytes() -> int:
 
 
 def main() -> None:
-    """Serve; whatever a decoder prints goes nowhere near the messages."""
+    """Serve; whatever a decoder prints goes nowhere near the messages, its errors apart."""
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    complaints.listen()
     if sys.platform == "win32":
         import msvcrt
 

@@ -15,6 +15,18 @@ from .clip import VideoLimits
 Size = tuple[int, int]
 
 
+def _damage(told: dict[str, Any]) -> list[str]:
+    """What is to be said of how the decoder fared."""
+    packets, doubtful = told["num_damaged"], told["num_doubtful"]
+    found = [f"{packets} damaged packets were passed over"] if packets else []
+    if doubtful:
+        stand = "frames stands" if doubtful == 1 else "frames stand"
+        found.append(
+            f"{doubtful} of its chosen {stand} on damaged data and may show what was never there"
+        )
+    return found
+
+
 class VideoFile:
     """A `FrameSource` over a file in the formats that FFmpeg knows.
 
@@ -55,6 +67,7 @@ class VideoFile:
         self.rotation: int = header["rotation"]
         self.notes += header["notes"]
         self.num_decoded, self.peak_bytes = 0, 0
+        self._damage: list[str] = []
         if header["is_for_decord"] and importlib.util.find_spec("decord"):
             self._backends.insert(0, "decord")
 
@@ -112,8 +125,10 @@ class VideoFile:
             return header["error"]
         self.num_decoded += header["num_decoded"]
         self.peak_bytes = max(self.peak_bytes, header["peak_bytes"])
-        if header["num_damaged"]:
-            self.notes.append(f"{header['num_damaged']} damaged packets were passed over")
+        # Of the newest reading alone: the frames that are shown are those of the last one.
+        self.notes[:] = [note for note in self.notes if note not in self._damage]
+        self._damage = _damage(header)
+        self.notes += self._damage
         return None
 
     def _ask(

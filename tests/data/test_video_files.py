@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,7 @@ def test_the_frames_are_those_asked_for(folder: Path, name: str, how: dict):
     assert clip.timestamps == pytest.approx([n / 30 for n in numbers(clip)], abs=1e-3)
     assert clip.report.num_frames == 60 and clip.report.duration_s == pytest.approx(2, abs=0.01)
     assert all(frame.shape == (64, 96, 3) for frame in clip.frames)
+    assert clip.report.notes == ()
 
 
 def test_both_decoders_give_the_same(plain: Path, monkeypatch):
@@ -210,6 +212,32 @@ def test_a_damaged_end_is_left_out_and_said(folder: Path, tail: str):
     assert any("nothing of it can be decoded after" in note for note in clip.report.notes)
 
 
+@pytest.mark.parametrize(
+    ("name", "where", "words"),
+    [
+        ("holes.mp4", (0.45, 0.55), "damaged packets were passed over"),
+        ("specks.mp4", (), "frames? stands? on damaged data"),  # decord covers them up
+        ("hole.mkv", (0.45, 0.55), "frames may be missing"),  # nor are they in its list of frames
+        ("head.mp4", (0.0, 0.4), "cannot be decoded"),
+    ],
+)
+def test_damage_within_is_said(folder: Path, name: str, where: tuple[float, ...], words: str):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (64, 96, 3), dtype=np.uint8) // 2 for _ in range(60)]
+    path = write_clip(folder / name, frames)
+    assert read(path).report.notes == ()
+    data = bytearray(path.read_bytes())
+    body = (data.find(b"mdat"), data.rfind(b"moov")) if b"mdat" in data else (0, len(data))
+    if where:
+        first, last = (int(body[0] + 4 + share * (body[1] - body[0])) for share in where)
+        data[first:last] = bytes(last - first)
+    for place in () if where else rng.integers(body[0] + 2000, body[1], 30):
+        data[place] ^= 0x55
+    path.write_bytes(data)
+    clip = read(path)
+    assert clip.frames and any(re.search(words, note) for note in clip.report.notes)
+
+
 def test_what_holds_no_video(folder: Path, tmp_path: Path):
     headless = tmp_path / "headless.mp4"
     headless.write_bytes(write_clip(tmp_path / "late.mp4").read_bytes()[:1500])
@@ -254,7 +282,7 @@ def fake_decord(folder: Path, body: str) -> None:
     """A package named decord whose reader does something else."""
     (folder / "decord").mkdir()
     (folder / "decord" / "__init__.py").write_text(
-        f"import os, time\nclass logging:\n    QUIET = 0\n    set_level = staticmethod(print)\n"
+        f"import os, time\nclass logging:\n    ERROR = 0\n    set_level = staticmethod(print)\n"
         f"class VideoReader:\n    def __init__(self, *a, **k):\n        {body}\n"
     )
 
