@@ -8,7 +8,7 @@ from ..data.processor import ModelInputs
 from ..data.video_transform import VideoInfo
 from .answer import Answer, ReasoningFinish, Timing, Usage, VideoUsage, confidence_of
 from .answer_text import AnswerText
-from .limits import confidence_warnings
+from .limit_warnings import confidence_warnings
 from .prepared import Prepared
 from .reasoning import ThoughtSteer
 from .token_writer import TokenWriter

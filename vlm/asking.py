@@ -23,13 +23,13 @@ from .constraint import AnswerFormat, new_constraint
 from .conversation import OpenedConversation, open_conversation
 from .generate import never
 from .language_model import LanguageModel
-from .limits import (
-    ModelLimits,
+from .limit_warnings import (
     budget_warnings,
     page_warnings,
     question_warnings,
     text_layer_warnings,
 )
+from .limits import ModelLimits
 from .markup import Markup
 from .prepared import Prepared
 from .prompt import Model

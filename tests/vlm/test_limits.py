@@ -15,7 +15,8 @@ from latentvlm.data.media import Page
 from latentvlm.data.synthetic import GeneratorConfig, generate
 from latentvlm.errors import CheckpointError
 from latentvlm.vlm.api import load
-from latentvlm.vlm.limits import LIMITS_FILE, ModelLimits, text_layer_warnings
+from latentvlm.vlm.limit_warnings import text_layer_warnings
+from latentvlm.vlm.limits import LIMITS_FILE, ModelLimits
 from latentvlm.vlm.photo import looks_like_photo
 from latentvlm.vlm.sampling import GenerationConfig
 from latentvlm.vlm.vlm import VLM
@@ -71,6 +72,14 @@ def test_a_page_shrunk_a_little_stays_readable(vlm: VLM) -> None:
     # 16 px of type, shrunk to 88%, are still 14 px.
     limits = dataclasses.replace(LIMITS, trained_max_visual_tokens=None)
     assert warnings(vlm, limits, page(128, 160)) == []
+
+
+@pytest.mark.parametrize(("height", "width"), [(5000, 1), (11, 80), (1, 1)])
+def test_a_page_too_thin_for_any_line(vlm: VLM, height: int, width: int) -> None:
+    limits = ModelLimits(trained_min_type_px=12)
+    (warning,) = warnings(vlm, limits, page(height, width))
+    assert warning.startswith(f"array is {width} x {height} pixels, too thin for a line")
+    assert warnings(vlm, limits, page(12, 80)) == []
 
 
 def test_the_resolution_of_a_document_counts(vlm: VLM) -> None:
