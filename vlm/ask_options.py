@@ -73,13 +73,28 @@ class AskOptions(TypedDict, total=False):
     is_cancelled: Callable[[], bool]
 
 
+_IN_TRANSFORMERS = {
+    "max_new_tokens": "max_tokens",
+    "stop_strings": "stop",
+    "eos_token_id": "stop_ids",
+}
+
+
 def require_known(given: Mapping[str, Any]) -> None:
     """Refuse what is no option, as Python does a wrong keyword, with the nearest that is.
+
+    What belongs into `GenerationConfig` is said to, by the names that transformers has for it too.
 
     Raises:
         TypeError: there is no such option.
     """
     for name in given.keys() - AskOptions.__optional_keys__:
+        key = _IN_TRANSFORMERS.get(name, name)
+        if key in GenerationConfig.__dataclass_fields__:
+            raise TypeError(
+                f"there is no option {name!r}; give "
+                f"generation=latentvlm.GenerationConfig({key}={given[name]!r})"
+            )
         near = difflib.get_close_matches(name, AskOptions.__optional_keys__, n=1)
         hint = f"; did you mean {near[0]!r}" if near else ""
         raise TypeError(f"there is no option {name!r}{hint}")

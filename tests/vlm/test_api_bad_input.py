@@ -236,6 +236,9 @@ def test_an_option_that_is_none_is_refused_with_the_nearest(vlm: VLM) -> None:
     for ask in (vlm.ask, vlm.stream, vlm.engine.ask):
         with pytest.raises(TypeError, match="no option 'evs_rat'; did you mean 'evs_rate'"):
             ask("Who?", evs_rat=0.5)  # pyright: ignore
+    for name, key in [("max_new_tokens", "max_tokens"), ("top_k", "top_k")]:
+        with pytest.raises(TypeError, match=rf"{name}.*latentvlm.GenerationConfig\({key}=8\)$"):
+            vlm.ask("Who?", **{name: 8})
     with pytest.raises(TypeError, match="no option 'zzz'$"):
         vlm.chat([{"role": "user", "content": "Who?"}], zzz=1)  # pyright: ignore
     with pytest.raises(PromptError, match="did you mean 'dpi'"):
