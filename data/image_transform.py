@@ -71,7 +71,8 @@ class ImageInfo:
 
     `resized_size` and `grid` are of all its tiles together where it was cut into tiles; a
     thumbnail is counted in `visual_tokens` only. `visual_tokens_before` is what it would take
-    without a budget for all pages.
+    without a budget for all pages, and `reduced_for` what made it smaller: "token_budget",
+    "context", or "" if nothing did.
     """
 
     original_size: tuple[int, int]
@@ -79,6 +80,7 @@ class ImageInfo:
     grid: tuple[int, int]
     visual_tokens: int
     visual_tokens_before: int
+    reduced_for: str = ""
 
     @property
     def scale(self) -> float:

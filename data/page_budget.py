@@ -34,15 +34,21 @@ def fit_pages(
     if not images:
         return None
     sizes = [picture_size(image) for image in images]
-    rule = transform.rule
+    rule, why = transform.rule, "token_budget"
     if budget is not None:
         rule = share_pages(rule, sizes, budget)
     if room is not None:
         try:
-            rule = share_pages(rule, sizes, room)
+            fitting = share_pages(rule, sizes, room)
+            rule, why = fitting, why if fitting is rule else "context"
         except PromptError:
             rule = transform.rule
-    return transform(images, rule)  # type: ignore[arg-type]  # the rule is of the transform's kind
+    packed = transform(images, rule)  # type: ignore[arg-type]  # the rule is of the transform's kind
+    infos = (
+        replace(info, reduced_for=why) if info.visual_tokens < info.visual_tokens_before else info
+        for info in packed.infos
+    )
+    return replace(packed, infos=tuple(infos))
 
 
 def native_tokens(transform: ImageTransform | TileTransform, images: Sequence[Picture]) -> int:

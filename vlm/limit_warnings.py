@@ -26,14 +26,15 @@ def budget_warnings(pages: Sequence[Page], infos: Sequence[ImageInfo]) -> list[s
         sum(getattr(info, key) for _, info in reduced)
         for key in ("visual_tokens_before", "visual_tokens")
     )
+    is_budget = reduced[0][1].reduced_for == "token_budget"
+    way_out = "raise token_budget, or " if is_budget else ""
+    which = f"{len(reduced)} of {len(pages)} pages were"
     if len(reduced) == 1:
-        return [
-            f"{_capital(reduced[0][0].name)} was given {after} of {before} visual tokens to fit; "
-            "ask about fewer pages, or raise token_budget."
-        ]
+        which = f"{_capital(reduced[0][0].name)} was"
     return [
-        f"{len(reduced)} of {len(pages)} pages were given {after} of {before} visual tokens to "
-        "fit; ask about fewer pages, or raise token_budget."
+        f"{which} given {after} of {before} visual tokens to fit the "
+        f"{'token_budget' if is_budget else 'context of the model'}; {way_out}ask about fewer "
+        "pages."
     ]
 
 
@@ -66,26 +67,54 @@ def page_warnings(
             f"{which} {'looks' if len(photos) == 1 else 'look'} like a photo, and the model was "
             f"trained on print; crop to the print, or {_LARGER}."
         )
+    if smallest is not None:
+        found += _type_warnings(smallest, pages, infos, dpi)
+    return found
+
+
+def _type_warnings(
+    smallest: float, pages: Sequence[Page], infos: Sequence[ImageInfo], dpi: float | None
+) -> list[str]:
+    """Pages whose type is less than `smallest` pixels high; one sentence for each reason."""
+    thin: list[Page] = []
+    shrunk: list[tuple[Page, float]] = []
+    small: list[tuple[Page, float]] = []
     for page, info in zip(pages, infos, strict=True):
-        if smallest is not None and min(page.image.size) < smallest:
-            width, height = page.image.size
-            found.append(
-                f"{_capital(page.name)} is {width} x {height} pixels, too thin for a line of the "
-                f"type the model was trained on ({smallest:.0f} px); give more of the page."
-            )
-            continue
         is_document = page.number is not None
         type_px = _TYPE_POINTS / 72 * (dpi if dpi and is_document else DEFAULT_DPI)
-        if smallest is None or type_px * info.scale >= smallest:
-            continue
-        readable = f"type below {smallest / info.scale:.0f} px in it may not be read"
-        if info.scale < 1:
-            found.append(
-                f"{_capital(page.name)} was shrunk to {info.scale:.0%} of its size, so {readable}; "
-                "crop to the part you ask about."
-            )
-        else:
-            found.append(f"{_capital(page.name)} is drawn small, so {readable}; raise dpi.")
+        if min(page.image.size) < smallest:
+            thin.append(page)
+        elif type_px * info.scale < smallest:
+            (shrunk if info.scale < 1 else small).append((page, info.scale))
+    found = []
+    if thin:
+        width, height = thin[0].image.size
+        which = f"{_capital(thin[0].name)} is {width} x {height} pixels,"
+        if len(thin) > 1:
+            which = f"{len(thin)} of {len(pages)} pages are"
+        found.append(
+            f"{which} too thin for a line of the type the model was trained on ({smallest:.0f} "
+            "px); give more of the page."
+        )
+    if shrunk:
+        scale = min(scale for _, scale in shrunk)
+        which, way_out = f"{_capital(shrunk[0][0].name)} was shrunk to {scale:.0%} of its size", ""
+        if len(shrunk) > 1:
+            which = f"{len(shrunk)} of {len(pages)} pages were shrunk, down to {scale:.0%}"
+            way_out = ", or ask about fewer pages"
+        found.append(
+            f"{which}, so type below {smallest / scale:.0f} px in {_it(shrunk)} may not be read; "
+            f"crop to the part you ask about{way_out}."
+        )
+    if small:
+        scale = min(scale for _, scale in small)
+        which = f"{_capital(small[0][0].name)} is"
+        if len(small) > 1:
+            which = f"{len(small)} of {len(pages)} pages are"
+        found.append(
+            f"{which} drawn small, so type below {smallest / scale:.0f} px in {_it(small)} may not "
+            "be read; raise dpi."
+        )
     return found
 
 
@@ -141,6 +170,10 @@ def confidence_warnings(limits: ModelLimits, confidence: float) -> list[str]:
         f"The confidence is only {confidence:.2f}; check the answer on the page, or crop to the "
         "part you ask about."
     ]
+
+
+def _it(several: Sequence[object]) -> str:
+    return "it" if len(several) == 1 else "them"
 
 
 def _named(scripts: Sequence[str]) -> str:

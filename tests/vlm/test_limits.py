@@ -68,6 +68,14 @@ def test_a_page_shrunk_below_readable_type(vlm: VLM) -> None:
     assert "crop" in warning
 
 
+def test_many_pages_are_warned_of_in_one_sentence(vlm: VLM) -> None:
+    limits = ModelLimits(trained_min_type_px=12)
+    (warning,) = warnings(vlm, limits, page(600, 800), page(300, 400), page(64, 64))
+    assert warning.startswith("2 of 3 pages were shrunk, down to 18%, so type below 67 px in them")
+    (warning,) = warnings(vlm, limits, page(11, 80), page(64, 64), page(8, 8))
+    assert warning.startswith("2 of 3 pages are too thin for a line")
+
+
 def test_a_page_shrunk_a_little_stays_readable(vlm: VLM) -> None:
     # 16 px of type, shrunk to 88%, are still 14 px.
     limits = dataclasses.replace(LIMITS, trained_max_visual_tokens=None)
@@ -86,9 +94,10 @@ def test_the_resolution_of_a_document_counts(vlm: VLM) -> None:
     limits = ModelLimits(trained_min_type_px=12)
     document = page_pdf((60, 36), (60, 36))
     assert warnings(vlm, limits, document) == []
-    drawn_small = warnings(vlm, limits, document, dpi=48)
-    assert [each.startswith("Page ") for each in drawn_small] == [True, True]
-    assert "page 1 of" in drawn_small[0].lower() and "raise dpi" in drawn_small[0]
+    (drawn_small,) = warnings(vlm, limits, document, dpi=48)
+    assert drawn_small.startswith("2 of 2 pages are drawn small") and "raise dpi" in drawn_small
+    (drawn_small,) = warnings(vlm, limits, document, dpi=48, pages=1)
+    assert drawn_small.startswith("Page 1 of ") and "raise dpi" in drawn_small
     # Drawn three times as large and shrunk to a half, its type is still as large as it was.
     assert warnings(vlm, limits, page_pdf((72, 72)), dpi=288) == []
 
