@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .data.frame_choice import FrameChoice
     from .data.media.clip import VideoLimits, VideoReport
+    from .data.media.types import MediaLimits
     from .errors import (
         BackendError,
         BusyError,
@@ -69,6 +70,7 @@ _HOME = {
     "InputError": ".errors",
     "LatentVLMError": ".errors",
     "MediaError": ".errors",
+    "MediaLimits": ".data.media.types",
     "MissingDependencyError": ".errors",
     "PromptError": ".errors",
     "ReuseConfig": ".token_reduction.reuse",
@@ -106,6 +108,7 @@ __all__ = [
     "InputError",
     "LatentVLMError",
     "MediaError",
+    "MediaLimits",
     "MissingDependencyError",
     "PromptError",
     "ReuseConfig",

@@ -1,15 +1,11 @@
 """Options that say which frames of videos are seen."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ..errors import ConfigError
-
-if TYPE_CHECKING:
-    from ..data.media.clip import VideoLimits
+from .read_limits import read_limits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,31 +51,9 @@ class FrameOptions:
 
             found["frames"] = FrameChoice(**given)
         if self.video_limit:
-            found["video_limits"] = read_video_limits(self.video_limit)
+            from ..data.media.clip import VideoLimits
+
+            found["video_limits"] = read_limits(
+                VideoLimits, self.video_limit, option="--video-limit", of="videos"
+            )
         return found
-
-
-def read_video_limits(given: Sequence[str]) -> "VideoLimits":
-    """`["total-s=600", "max-frames=64"]` as limits, the others as they are.
-
-    Raises:
-        ConfigError: one is no `NAME=NUMBER`, or there is no such limit.
-    """
-    from ..data.media.clip import VideoLimits
-
-    kinds = {field.name: type(field.default) for field in dataclasses.fields(VideoLimits)}
-    values: dict[str, Any] = {}
-    for each in given:
-        name, _, number = each.partition("=")
-        name = name.strip().replace("-", "_")
-        if name not in kinds:
-            names = ", ".join(name.replace("_", "-") for name in kinds)
-            raise ConfigError(f"There is no limit {name.replace('_', '-')!r} of videos: {names}.")
-        try:
-            values[name] = kinds[name](number)
-        except ValueError as error:
-            raise ConfigError(
-                f"--video-limit is {each!r}; write for example total-s=600, with a whole number "
-                "where no seconds are meant."
-            ) from error
-    return VideoLimits(**values)

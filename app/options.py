@@ -16,6 +16,7 @@ import typer
 
 from ..errors import InputError
 from .progress import waiting
+from .read_limits import read_limits
 from .units import read_length
 
 if TYPE_CHECKING:
@@ -36,10 +37,24 @@ class MediaOptions:
     text_layer: Annotated[
         bool, typer.Option("--text-layer", help="Also read the text that PDF pages carry.")
     ] = False
+    media_limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="What opening a document may cost: max-bytes, max-pixels, max-total-pixels, "
+            "max-pages (200); again for more.",
+        ),
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
         """What was given, as keyword arguments of `VLM.ask`."""
-        return {"pages": self.pages, "dpi": self.dpi, "text_layer": self.text_layer}
+        given = {"pages": self.pages, "dpi": self.dpi, "text_layer": self.text_layer}
+        if not self.media_limit:
+            return given
+        from ..data.media.types import MediaLimits
+
+        limits = read_limits(MediaLimits, self.media_limit, option="--media-limit", of="documents")
+        return {**given, "media_limits": limits}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

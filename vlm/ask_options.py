@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from ..data.frame_choice import FrameChoice
 from ..data.media.clip import VideoLimits
 from ..data.media.page_range import PageChoice
+from ..data.media.types import MediaLimits
 from ..token_reduction.evs import EVSConfig
 from ..token_reduction.reuse import ReuseConfig
 from .constraint import AnswerFormat
@@ -27,6 +28,8 @@ class AskOptions(TypedDict, total=False):
     Attributes:
         pages: which pages of each document, such as "1-3,7" or [1, 2]; None is all.
         dpi: at which PDF pages are drawn; None is 96.
+        media_limits: what opening one picture or document may cost, in bytes, pixels and pages;
+            None is `MediaLimits()`.
         text_layer: also give the model the text that PDF pages carry, beside their pictures;
             unasked it is never read. `Answer.usage` says how much there was.
         generation: how the answer is written; None is greedy, at most 256 tokens.
@@ -56,6 +59,7 @@ class AskOptions(TypedDict, total=False):
 
     pages: PageChoice
     dpi: float | None
+    media_limits: MediaLimits | None
     text_layer: bool
     generation: GenerationConfig | None
     thinking: bool | None

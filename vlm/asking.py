@@ -11,6 +11,7 @@ from ..data.chat_style import ChatStyle
 from ..data.frame_choice import FrameChoice
 from ..data.media.clip import DEFAULT_VIDEO_LIMITS, VideoLimits
 from ..data.media.page_range import PageChoice
+from ..data.media.types import DEFAULT_LIMITS, MediaLimits
 from ..data.processor import ModelInputs, Processor
 from ..data.video import read_evs
 from ..errors import ConfigError, InputError, PromptError
@@ -58,6 +59,7 @@ class Request:
     evs: EVSConfig | None = None
     frames: FrameChoice = FrameChoice()
     video_limits: VideoLimits | None = None
+    media_limits: MediaLimits | None = None
     token_budget: int | None = None
     reuse: ReuseConfig | None = None
     begin: float = field(default_factory=time.perf_counter)
@@ -95,24 +97,36 @@ def open_pages(
     frames: FrameChoice,
     text_layer: bool = False,
     video_limits: VideoLimits | None = None,
+    media_limits: MediaLimits | None = None,
 ) -> OpenedConversation:
     """The messages with their pages and frames, for a model that can see them.
 
     Raises:
         PromptError, MediaError: as `open_conversation`.
         InputError: a picture or a video comes to a model of text.
-        ConfigError: `video_limits` are none.
+        ConfigError: `video_limits` or `media_limits` are none.
     """
     if isinstance(model, LanguageModel) and any(map(_shows, messages)):
         raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-    if video_limits is not None and not isinstance(video_limits, VideoLimits):
-        raise ConfigError(
-            f"video_limits is a {type(video_limits).__name__}; give latentvlm.VideoLimits(...)."
-        )
+    for name, given, kind in (
+        ("video_limits", video_limits, VideoLimits),
+        ("media_limits", media_limits, MediaLimits),
+    ):
+        if given is not None and not isinstance(given, kind):
+            raise ConfigError(
+                f"{name} is a {type(given).__name__}; give latentvlm.{kind.__name__}(...)."
+            )
     videos = VideoOpener(
         processor=processor, choice=frames, limits=video_limits or DEFAULT_VIDEO_LIMITS
     )
-    return open_conversation(messages, videos=videos, pages=pages, dpi=dpi, text_layer=text_layer)
+    return open_conversation(
+        messages,
+        videos=videos,
+        pages=pages,
+        dpi=dpi,
+        text_layer=text_layer,
+        limits=media_limits or DEFAULT_LIMITS,
+    )
 
 
 def _shows(message: Any) -> bool:
@@ -152,6 +166,7 @@ def prepare_answer(
         frames=request.frames,
         text_layer=request.text_layer,
         video_limits=request.video_limits,
+        media_limits=request.media_limits,
     )
     evs = request.evs or own_evs(model)
     inputs = processor(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..data.chat import Message
-from ..data.media import Page, open_media
+from ..data.media import DEFAULT_LIMITS, MediaLimits, Page, open_media
 from ..data.media.clip import VideoReport
 from ..data.media.open import MediaSource
 from ..data.media.page_range import PageChoice
@@ -71,6 +71,7 @@ def open_conversation(
     pages: PageChoice = None,
     dpi: float | None = None,
     text_layer: bool = False,
+    limits: MediaLimits = DEFAULT_LIMITS,
 ) -> OpenedConversation:
     """Opens every picture and video; a document becomes one picture a page.
 
@@ -112,6 +113,7 @@ def open_conversation(
                 pages=part.get("pages", pages),
                 dpi=part.get("dpi", dpi),
                 text_layer=part.get("text_layer", text_layer),
+                limits=limits,
             )
             opened += found
             for page in found:

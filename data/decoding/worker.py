@@ -76,7 +76,8 @@ class Worker:
             if width * height > max_pixels:
                 raise UnreadableError(
                     f"has frames of {width} x {height} pixels, more than the {max_pixels:,} "
-                    "accepted; make it smaller or raise VideoLimits.max_frame_pixels"
+                    "accepted; make it smaller or raise VideoLimits.max_frame_pixels "
+                    "(--video-limit max-frame-pixels=...)"
                 )
             formats = container.format.name.split(",")
             index = build_index(container, stream, alive=self._alive)
@@ -174,7 +175,10 @@ def _turn_of(path: str, index: FrameIndex) -> int:
 
 def _reason(error: FFmpegError | MemoryError) -> str:
     if isinstance(error, MemoryError) or error.errno in OUT_OF_MEMORY:
-        return "needs more memory than its decoder may have; raise VideoLimits.max_decoder_bytes"
+        return (
+            "needs more memory than its decoder may have; raise VideoLimits.max_decoder_bytes "
+            "(--video-limit max-decoder-bytes=...)"
+        )
     return f"cannot be read as a video: {error.strerror}"
 
 

@@ -60,7 +60,7 @@ class Animation:
                     raise MediaError(
                         f"{name} has frames of {width} x {height} pixels, more than the "
                         f"{limits.max_frame_pixels:,} accepted; make it smaller or raise "
-                        "VideoLimits.max_frame_pixels."
+                        "VideoLimits.max_frame_pixels (--video-limit max-frame-pixels=...)."
                     )
                 for idx in range(getattr(image, "n_frames", 1)):
                     self._check_time()
@@ -95,7 +95,7 @@ class Animation:
         if time.monotonic() > self._until:
             raise MediaError(
                 f"{self.name} takes more than {self._limits.total_s:g} seconds to decode; raise "
-                "VideoLimits.total_s."
+                "VideoLimits.total_s (--video-limit total-s=...)."
             )
 
     def _decoder(self) -> Image.Image:

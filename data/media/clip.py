@@ -125,14 +125,15 @@ def check_choice(num_frames: int, size: tuple[int, int], name: str, limits: Vide
     if num_frames > limits.max_frames:
         raise MediaError(
             f"{num_frames} frames of {name} are more than the {limits.max_frames} that are opened "
-            "at once; choose fewer with frames=... or raise VideoLimits.max_frames."
+            "at once; choose fewer with frames=... or raise VideoLimits.max_frames "
+            "(--video-limit max-frames=...)."
         )
     total = num_frames * size[0] * size[1]
     if total > limits.max_total_pixels:
         raise MediaError(
             f"{num_frames} frames of {name} have {total:,} pixels together, more than the "
             f"{limits.max_total_pixels:,} accepted; choose fewer with frames=... or raise "
-            "VideoLimits.max_total_pixels."
+            "VideoLimits.max_total_pixels (--video-limit max-total-pixels=...)."
         )
 
 
@@ -141,5 +142,5 @@ def check_duration(seconds: float, name: str, limits: VideoLimits) -> None:
     if seconds > limits.max_duration_s:
         raise MediaError(
             f"{name} lasts {seconds:,.0f} seconds, more than the {limits.max_duration_s:,.0f} "
-            "accepted; raise VideoLimits.max_duration_s."
+            "accepted; raise VideoLimits.max_duration_s (--video-limit max-duration-s=...)."
         )

@@ -138,5 +138,5 @@ def _unreadable(source: str | Path, error: OSError | ValueError) -> MediaError:
 def _too_long(name: str, size: int, limits: MediaLimits) -> MediaError:
     return MediaError(
         f"{name} has {size:,} bytes, more than the {limits.max_bytes:,} accepted; "
-        "make it smaller or raise MediaLimits.max_bytes."
+        f"make it smaller or raise MediaLimits.max_bytes (--media-limit max-bytes={size})."
     )

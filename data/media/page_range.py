@@ -57,7 +57,9 @@ def choose_pages(spec: PageChoice, num_pages: int, *, name: str, limits: MediaLi
     if len(chosen) > limits.max_pages:
         raise MediaError(
             f"{len(chosen)} pages of {name} are more than the {limits.max_pages} that are opened "
-            "at once; choose fewer with pages=... or raise MediaLimits.max_pages."
+            f'at once; choose fewer, such as pages="1-{limits.max_pages}" (--pages '
+            f"1-{limits.max_pages}), or raise MediaLimits.max_pages (--media-limit "
+            f"max-pages={len(chosen)})."
         )
     return chosen
 

@@ -33,7 +33,15 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class MediaLimits:
-    """What one `open_media` call may cost; checked before anything is decoded.
+    """What opening one picture or document may cost; checked before anything is decoded.
+
+    Example:
+        ```python
+        import latentvlm
+
+        limits = latentvlm.MediaLimits(max_pages=500)
+        print(latentvlm.load().ask("What is due?", "invoice.pdf", media_limits=limits).text)
+        ```
 
     Attributes:
         max_bytes: size of the file.
@@ -50,9 +58,10 @@ class MediaLimits:
 
     def __post_init__(self) -> None:
         for key in ("max_bytes", "max_pixels", "max_total_pixels", "max_pages"):
-            if getattr(self, key) < 1:
+            value = getattr(self, key)
+            if type(value) is not int or value < 1:
                 raise ConfigError(
-                    f"MediaLimits.{key} is {getattr(self, key)} but must be at least 1."
+                    f"MediaLimits.{key} is {value!r} but must be a whole number, at least 1."
                 )
 
 
@@ -74,7 +83,8 @@ def check_pixels(width: int, height: int, *, name: str, limits: MediaLimits) -> 
     if width * height > limits.max_pixels:
         raise MediaError(
             f"{name} is {width} x {height} pixels, more than the {limits.max_pixels:,} accepted; "
-            "make it smaller or raise MediaLimits.max_pixels."
+            "make it smaller or raise MediaLimits.max_pixels (--media-limit "
+            f"max-pixels={width * height})."
         )
 
 
@@ -83,5 +93,6 @@ def check_total(total: int, *, source: str, limits: MediaLimits) -> None:
     if total > limits.max_total_pixels:
         raise MediaError(
             f"The pages of {source} have more than {limits.max_total_pixels:,} pixels together; "
-            "choose fewer with pages=... or raise MediaLimits.max_total_pixels."
+            "choose fewer with pages=... (--pages), lower dpi, or raise "
+            "MediaLimits.max_total_pixels (--media-limit max-total-pixels=...)."
         )

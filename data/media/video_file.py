@@ -46,7 +46,8 @@ class VideoFile:
         if os.path.getsize(path) > limits.max_bytes:
             raise MediaError(
                 f"{name} has {os.path.getsize(path):,} bytes, more than the {limits.max_bytes:,} "
-                "accepted; make it smaller or raise VideoLimits.max_bytes."
+                "accepted; make it smaller or raise VideoLimits.max_bytes "
+                "(--video-limit max-bytes=...)."
             )
         self._open = {
             "op": "open",
@@ -144,11 +145,11 @@ class VideoFile:
         if isinstance(error, DiedError):
             return MediaError(
                 f"{self.name} crashed its decoder, so it is not shown; if it is only large, raise "
-                "VideoLimits.max_decoder_bytes."
+                "VideoLimits.max_decoder_bytes (--video-limit max-decoder-bytes=...)."
             )
         limits = self._limits
         return MediaError(
             f"{self.name} got its decoder stuck, which was killed (no sign of life for "
             f"{limits.stall_s:g} seconds, or {limits.total_s:g} in all); raise VideoLimits.stall_s "
-            "and total_s if the file is only slow."
+            "and total_s if the file is only slow (--video-limit stall-s=... and total-s=...)."
         )

@@ -27,8 +27,8 @@ def test_limits_of_reading_are_given_by_name(
     assert limits == VideoLimits(total_s=9.0, max_frames=4)
     for given, said in (
         (["speed=4"], "There is no limit 'speed' of videos: max-bytes"),
-        (["max-frames=4.5"], "'max-frames=4.5'; write for example total-s=600"),
-        (["total-s"], "'total-s'; write"),
+        (["max-frames=4.5"], "'max-frames=4.5'; write a whole number, such as max-frames=200"),
+        (["total-s"], "'total-s'; write a number"),
         (["total-s=0"], "VideoLimits.total_s is 0.0 but must be a number above 0"),
     ):
         with pytest.raises(ConfigError, match=said):

@@ -1,15 +1,19 @@
 """Options that several commands share reach each command filled in."""
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
+from support.pdf_files import page_pdf
 from typer.testing import CliRunner
 
+from latentvlm.app.cli import main
 from latentvlm.app.options import MediaOptions, ModelOptions, SamplingOptions, expand_options
+from latentvlm.data.media import MediaLimits
 from latentvlm.errors import CheckpointError, ConfigError, InputError
 
 
@@ -64,6 +68,30 @@ def test_pages_travel_as_they_were_written() -> None:
         "dpi": None,
         "text_layer": False,
     }
+
+
+def test_what_a_document_may_cost_is_given_by_name(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = MediaOptions(media_limit=["max-pages=500", "max-bytes=9"]).arguments()
+    assert given["media_limits"] == MediaLimits(max_pages=500, max_bytes=9)
+    for wrong, said in (
+        ("pages=3", "no limit 'pages' of documents: max-bytes, max-pixels"),
+        ("max-pages=0", "MediaLimits.max_pages is 0 but must be a whole number"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            MediaOptions(media_limit=[wrong]).arguments()
+    path = tmp_path / "three.pdf"
+    path.write_bytes(page_pdf((60, 36), (60, 36), (60, 36)))
+    asked = ["ask", str(path), "What?", "--model", str(tiny_folder), "--max-tokens", "2"]
+    with pytest.raises(SystemExit) as exit:
+        main([*asked, "--media-limit", "max-pages=2"])
+    said = capsys.readouterr().err
+    assert exit.value.code == 2 and "3 pages of" in said and "--pages 1-2" in said
+    # What the sentence names lets the document through.
+    with pytest.raises(SystemExit) as exit:
+        main([*asked, *re.findall(r"\((--media-limit) (\S+)\)", said)[0]])
+    assert exit.value.code == 0
 
 
 def test_a_spread_model_says_what_lies_where(
