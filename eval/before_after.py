@@ -29,7 +29,7 @@ from ..vlm.export.export import export
 from ..vlm.export.writer import RECORD_FILE
 from ..vlm.loading import read_processor
 from ..vlm.model import VisionLanguageModel
-from ..vlm.quantize.recipes import WeightFormat
+from ..vlm.quantize.weight_formats import WeightFormat
 from ..vlm.train.answer_scores import AnswerScores, labelled
 from ..vlm.train.architecture import start_folder
 from ..vlm.train.distill import divergence

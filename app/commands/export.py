@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,8 +57,13 @@ def export(
             "recipe again; all (with --proofs-only)."
         ),
     ],
-    layout: Annotated[str, typer.Option(help="modelopt or compressed-tensors.")] = "modelopt",
-    bits: Annotated[float, typer.Option(help="Of auto: bits a parameter of the layers.")] = 4.75,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="modelopt or compressed-tensors (that of the export, else modelopt)."),
+    ] = None,
+    bits: Annotated[
+        float | None, typer.Option(help="Of auto: bits a parameter of the layers (4.75).")
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,17 +82,19 @@ def export(
     """
     from ...errors import ConfigError
     from ...vlm.export.all_recipes import prove_all
+    from ...vlm.export.budget import DEFAULT_BITS, Budget
     from ...vlm.export.export import export as write
-    from ...vlm.export.layouts import check_layout
+    from ...vlm.export.layouts import LAYOUTS, check_layout
     from ...vlm.export.recorded import recorded_recipe
-    from ...vlm.export.search import Budget
+    from ...vlm.quantize.recipes import AUTO
 
     folder = _folder(model)
-    if max_shard_gb <= 0:
-        raise ConfigError(f"--max-shard-gb is {max_shard_gb:g}; it must be above 0.")
-    check_layout(layout, iter(()))
+    if not 0 < max_shard_gb < inf:
+        raise ConfigError(f"--max-shard-gb is {max_shard_gb:g}; it must be a number above 0.")
+    if bits is not None and recipe not in (AUTO, "all"):
+        raise ConfigError("--bits is the budget of --recipe auto; give both.")
     options = {
-        "budget": Budget(bits=bits),
+        "budget": Budget(bits=DEFAULT_BITS if bits is None else bits),
         "data": proof.data,
         "num_prompts": prompts,
         "num_held_out": proof.held_out,
@@ -95,16 +103,20 @@ def export(
     }
     if proofs_only != (recipe == "all"):
         raise ConfigError("--recipe all and --proofs-only belong together.")
+    if proofs_only and (changes or layout):
+        raise ConfigError("--recipe all has every recipe in every layout: no --set, no --layout.")
     if proofs_only:
         prove_all(folder, out, name=model, **options)
         print(f"The proofs are in {out}.")
         return
     recorded = recorded_recipe(recipe)
+    chosen = layout or (recorded[1] if recorded else LAYOUTS[0])
+    check_layout(chosen, ())
     made = write(
         folder,
         out,
         recipe=recipe if recorded is None else recorded[0],
-        layout=layout,  # type: ignore[arg-type]  # checked above
+        layout=chosen,  # type: ignore[arg-type]  # checked above
         changes=changes or (),
         max_shard_bytes=int(max_shard_gb * 1e9),
         notify=_progress(),

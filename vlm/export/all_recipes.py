@@ -8,10 +8,10 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..quantize.recipes import AUTO, RECIPES
+from .budget import Budget
 from .export import export, write_proof
 from .layouts import LAYOUTS, Layout
 from .proof import Proof
-from .search import Budget
 
 _INTEGERS = ("experts-int8", "cpu-int4")  # one layout alone holds them
 INDEX = "README.md"

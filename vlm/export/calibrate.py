@@ -82,12 +82,14 @@ def calibrate(
     *,
     notify: Notify = lambda what, done, total: None,
     each_block: Callable[[int, Block, list[Row], list[Row]], None] | None = None,
+    called: str = "calibrating",
 ) -> Calibration:
     """Run the prompts through the model.
 
     Args:
         each_block: called with a block, what went into it and what came out; the search for a
             recipe looks on there.
+        called: what `notify` is told it is.
 
     Raises:
         InputError: there are no prompts, or some number is infinite or no number.
@@ -106,7 +108,7 @@ def calibrate(
         if each_block is not None:
             each_block(idx, block, rows, after)
         rows = after
-        notify("calibrating", idx + 1, runner.num_blocks)
+        notify(called, idx + 1, runner.num_blocks)
     head = f"{prefix}lm_head.weight"
     norm = runner.head()
     for row in rows:

@@ -19,7 +19,7 @@ from ..quantize.packed import PackedWeight
 from ..quantize.recipes import Recipe
 from .calibrate import Notify
 from .contract import breaches
-from .layouts import slice_rows
+from .layouts import is_finite, slice_rows
 from .plain_files import StreamReader
 from .plan import joined_units
 from .proof import Proof
@@ -145,7 +145,7 @@ def _check_weights(
     meant: Mapping[str, str | None],
     notify: Notify,
 ) -> dict[int, float]:
-    changed, far, unreadable = [], [], []
+    changed, far, unreadable, endless = [], [], [], []
     errors: dict[int, float] = {}
     for done, name in enumerate(names):
         experts = range(source.shapes[name][0]) if source.is_stack(name) else (None,)
@@ -155,6 +155,8 @@ def _check_weights(
             try:
                 packed = out.read_packed(name, expert)
                 if packed is None:
+                    if not is_finite(theirs):
+                        endless.append(f"{label} holds NaN or infinity in {source.folder}")
                     if not _same(out.read(name, expert), theirs):
                         changed.append(f"{label} was to be kept and differs")
                     continue
@@ -170,6 +172,7 @@ def _check_weights(
         notify("comparing weights", done + 1, len(names))
     proof.add("every weight can be read", unreadable)
     proof.add("what was kept is the same, bit for bit", changed)
+    proof.add("what was kept holds numbers alone", endless)
     worst = max(errors.values(), default=0.0)
     proof.add("quantized weights are close", far, f"at most {worst:.4f} of their size away")
     return errors

@@ -3,7 +3,8 @@
 import math
 
 from ..quantize.classes import class_of
-from ..quantize.recipes import Recipe, WeightFormat
+from ..quantize.recipes import Recipe
+from ..quantize.weight_formats import WeightFormat
 from .proof import Proof
 from .source import WeightSource
 

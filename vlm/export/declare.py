@@ -8,7 +8,7 @@ from typing import Any
 from ..checkpoint.names import Family
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..quantize.classes import MTP, PROJECTOR, VISION, class_of
-from ..quantize.recipes import WeightFormat
+from ..quantize.weight_formats import WeightFormat
 from .layouts import algorithm_of, int4_group
 from .plan import Entry, ExportPlan
 

@@ -10,14 +10,16 @@ from typing import Any
 from ...data.processor_files import write_json
 from ...errors import ExportError
 from ..quantize.recipes import AUTO, Recipe, recipe_named
+from ..quantize.weight_formats import format_changes
 from .blocks import BlockRunner
+from .budget import Budget
 from .calibrate import Calibration, Notify, calibrate, starved_notes
-from .layouts import Layout
+from .layouts import Layout, check_layout
 from .memory import held_bytes, peak_bytes, require_memory
 from .plan import ExportPlan, make_plan
 from .prompts import find_prompts
 from .proof import Limits, Proof
-from .search import Budget, search_recipe
+from .search import search_recipe
 from .source import WeightSource
 from .verify import NUM_HELD_OUT, verify
 from .writer import MAX_SHARD_BYTES, require_new, require_room, staged, write_export
@@ -58,13 +60,13 @@ def export(
         out: a folder that does not exist; it appears once the proof holds.
         recipe: a name of `RECIPES`, "auto", or a recipe of one's own.
         budget: of "auto".
-        changes: `CLASS=FORMAT` in place of what the recipe has.
+        changes: `CLASS=FORMAT` in place of what the recipe has; "auto" decides for the others.
         data: conversations or training records, or a file of them, see `prompts.find_prompts`; the
             first `num_prompts` calibrate, those after them are held out for the proof.
 
     Raises:
-        InputError: `out` exists, the disk is or becomes full, the memory is too little, a weight
-            is not finite.
+        InputError: `out` exists, the disk is or becomes full, the memory is too little, a number
+            of the model or of what calibration makes of it is NaN or infinite.
         ConfigError: the recipe does not fit the model, or the budget cannot be met.
         CheckpointError: the model's folder is damaged.
         ExportError: the proof does not hold; it names what was found, and nothing is left but
@@ -82,19 +84,21 @@ def export(
     chosen = recipe if isinstance(recipe, Recipe) else None
     if chosen is None and recipe != AUTO:
         chosen = recipe_named(str(recipe))
-    plan = None
+    changes, budget = tuple(changes), budget or Budget()
+    fixed = format_changes(changes)
+    check_layout(layout, filter(None, fixed.values()))
+    plan = search = None
     if chosen is not None:
-        chosen = chosen.changed(tuple(changes))
+        chosen = chosen.changed(changes)
         plan = make_plan(source, chosen, layout)
         require_room(out.parent, plan.num_bytes)
     prompts = find_prompts(source, given, num_prompts, split="train")
     require_memory(source, prompts.inputs, models=1)
     require_memory(source, prompts.inputs[:num_held_out], models=2)
     if plan is None:
-        found, calibration = search_recipe(
-            runner, prompts.inputs, budget or Budget(), notify=notify
-        )
-        plan = make_plan(source, found.changed(tuple(changes)), layout)
+        search = search_recipe(runner, prompts.inputs, budget, fixed=fixed, notify=notify)
+        calibration = search.calibration
+        plan = make_plan(source, search.recipe.changed(changes), layout)
         require_room(out.parent, plan.num_bytes)
     else:
         calibration = calibrate(runner, prompts.inputs, notify=notify)
@@ -114,6 +118,7 @@ def export(
             notify=notify,
         )
         proof.out = str(out)
+        proof.search = {} if search is None else search.as_values(budget)
         proof.notes += starved_notes(calibration.expert_tokens)
         proof.notes.append(
             f"Calibrated on {calibration.num_prompts} prompts of {prompts.origin}, "

@@ -12,8 +12,9 @@ compressed-tensors'.
                                  X.weight_shape I64 [2]
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
+from math import isfinite
 from typing import Literal, get_args
 
 import torch
@@ -24,7 +25,7 @@ from ..quantize.fp8 import BLOCK, LARGEST, quantize_fp8
 from ..quantize.int4 import quantize_int4
 from ..quantize.int8 import quantize_int8
 from ..quantize.nvfp4 import GROUP, LARGEST_CODE, quantize_nvfp4
-from ..quantize.recipes import WeightFormat
+from ..quantize.weight_formats import WeightFormat
 from .plain_files import TensorSpec
 
 Layout = Literal["modelopt", "compressed-tensors"]
@@ -39,7 +40,7 @@ _FULL_NVFP4 = LARGEST_CODE * LARGEST
 _AT_ONCE = 1 << 18  # numbers
 
 
-def check_layout(layout: str, formats: Iterator[WeightFormat]) -> None:
+def check_layout(layout: str, formats: Iterable[WeightFormat]) -> None:
     """Raises:
     ConfigError: there is no such layout, or it has no place for a format.
     """
@@ -226,6 +227,11 @@ def largest_number(weight: Tensor) -> float:
     """The largest number of a weight, without a copy of it; NaN if it holds one."""
     low, high = torch.aminmax(weight)
     return max(-float(low), float(high)) if not low.isnan() else float(low)
+
+
+def is_finite(weight: Tensor) -> bool:
+    """Whether all are numbers, without a mask of them."""
+    return not weight.is_floating_point() or not weight.numel() or isfinite(largest_number(weight))
 
 
 def _stacked(parts: list[Tensor]) -> Tensor:

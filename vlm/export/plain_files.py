@@ -76,8 +76,8 @@ class StreamReader(ShardReader):
         order = [(half.whole, half.half) for half in halves if half]
         return whole if order == [(whole, 0), (whole, 1)] else None
 
-    def chunks(self, names: Sequence[str]) -> Iterator[bytes]:
-        """The bytes of the tensor that `whole` finds, some megabytes at a time."""
+    def chunks(self, names: Sequence[str]) -> Iterator[Tensor]:
+        """The numbers of the tensor that `whole` finds, some megabytes at a time."""
         whole, handle = self.whole(names), self._handle(self.files[names[0]])
         assert isinstance(handle, PlainFile) and whole is not None
         yield from handle.chunks(whole)
@@ -138,11 +138,11 @@ class PlainFile:
                 done += got
         return buffer
 
-    def chunks(self, name: str) -> Iterator[bytes]:
+    def chunks(self, name: str) -> Iterator[Tensor]:
         begin, end = self._header[name]["data_offsets"]
         for first in range(0, end - begin, COPIED_AT_ONCE):
             count = min(COPIED_AT_ONCE, end - begin - first)
-            yield self.read(name, first, count).numpy().tobytes()
+            yield self.read(name, first, count).view(DTYPES[self._header[name]["dtype"]])
 
 
 class PlainSlice:

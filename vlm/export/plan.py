@@ -12,7 +12,8 @@ from ...errors import ConfigError
 from ..checkpoint.names import listed
 from ..quantize.classes import QUANTIZABLE, class_of
 from ..quantize.fp8 import BLOCK
-from ..quantize.recipes import Recipe, WeightFormat, unit_of
+from ..quantize.recipes import Recipe, unit_of
+from ..quantize.weight_formats import WeightFormat
 from .layouts import Layout, check_layout, planned, planned_stack, problem
 from .plain_files import NAMES, TensorSpec
 from .source import WeightSource
@@ -81,7 +82,7 @@ def make_plan(source: WeightSource, recipe: Recipe, layout: Layout) -> ExportPla
             format, a weight has no such form, or the source is quantized already.
     """
     source.require_full_precision()
-    check_layout(layout, iter([*recipe.formats.values(), *filter(None, recipe.layers.values())]))
+    check_layout(layout, [*recipe.formats.values(), *filter(None, recipe.layers.values())])
     entries = [_entry(source, recipe, layout, *item) for item in _spelled(source)]
     if not any(entry.form for entry in entries):
         named = ", ".join(recipe.formats) or "nothing"

@@ -23,7 +23,6 @@ from .source import WeightSource
 
 _SEEDS = {"train": 41_000_000, "heldout": 43_000_000}
 _RANDOM_TOKENS = 48
-_MAX_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ def find_prompts(
         skip: of given data, how many come first that are for calibration.
 
     Raises:
-        InputError: the file holds no conversations, or too few for both uses.
+        InputError: the file holds no conversations, or too few for both uses, or one that cannot
+            be read; it is named by its number.
         CheckpointError: conversations for a model that has no tokenizer.
     """
     processor = processor_of(source)
@@ -90,7 +90,14 @@ def find_prompts(
     if not chosen:
         need = f"none beyond the {skip} that calibrate" if skip else "none"
         raise InputError(f"The calibration data {_named(data)} holds too little: {need}.")
-    prompts = [_prompt(processor, item) for item in chosen]
+    prompts = []
+    for number, item in enumerate(chosen, start=skip + 1):
+        try:
+            prompts.append(_prompt(processor, item))
+        except InputError as error:
+            raise InputError(
+                f"Number {number} of the calibration data {_named(data)} is of no use: {error}"
+            ) from error
     return Prompts(prompts, f"{_named(data)} ({split})")
 
 
@@ -119,7 +126,7 @@ def _items(path: str | Path) -> Iterator[Any]:
     if path.suffix == ".tar":
         yield from (record for _, record in ShardReader().read(path))
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -153,7 +160,9 @@ def _prompt(processor: Processor, item: Any) -> Prompt:
             f"A calibration item is a {type(item).__name__}; it must be a list of messages, a "
             "text, a record of a shard, or the Path of a file of them."
         )
-    if messages[-1]["role"] == "assistant":
+    if not messages:
+        raise InputError("It is a conversation without a message.")
+    if messages[-1].get("role") == "assistant":
         inputs = replace(processor.encode_conversation(messages), labels=None)
     else:
         inputs = processor(messages)

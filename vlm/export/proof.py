@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ...errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -18,6 +20,11 @@ class Limits:
     max_kl: float = 1.0
     min_agreement: float = 0.5
     max_layer_error: float = 0.6
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:  # NaN would let everything pass
+                raise ConfigError(f"The limit {name} is {value:g}; it must be 0 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,7 @@ class Proof:
         bits: bits a parameter over all weights, and `bits_before`.
         classes: class to parameters, bytes, bits, the formats meant and found.
         logits: mean and largest KL, top-1 agreement, positions; empty if not reached.
+        search: of "auto", the budget, what it took, and each unit's error in each format.
         answers: question, the original's answer, the export's.
         notes: what else a reader should know, such as experts that saw too few tokens.
         costs: bytes of both, seconds; of an export the most memory held, and how much of it more
@@ -83,6 +91,7 @@ class Proof:
     classes: dict[str, dict[str, Any]] = field(default_factory=dict)
     layers: list[LayerError] = field(default_factory=list)
     logits: dict[str, float] = field(default_factory=dict)
+    search: dict[str, Any] = field(default_factory=dict)
     answers: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     costs: dict[str, float] = field(default_factory=dict)
@@ -162,6 +171,7 @@ def _lines(proof: Proof) -> list[str]:
                 f"| {layer.layer} {layer.letter} | {layer.formats} | {layer.weight:.4f} "
                 f"| {layer.output:.4f} | {layer.drift:.4f} |"
             )
+    lines += _search(proof.search)
     if proof.answers:
         lines += ["", "| question | before | after |", "| --- | --- | --- |"]
         lines += [
@@ -169,6 +179,29 @@ def _lines(proof: Proof) -> list[str]:
             for each in proof.answers
         ]
     lines += ["", *(f"- {note}" for note in proof.notes)] if proof.notes else []
+    return lines
+
+
+def _search(search: Mapping[str, Any]) -> list[str]:
+    """What "auto" measured and chose."""
+    if not search:
+        return []
+    forms = list(dict.fromkeys(form for unit in search["units"] for form in unit["errors"]))
+    forms = [form for form in forms if form != "keep"]
+    lines = [
+        "",
+        f"auto had {search['budget']:g} bits a parameter of the layers' products and took "
+        f"{search['bits']:.2f}. By how much each alone changes what its layer puts out (squared "
+        "error, of its size):",
+        "",
+        f"| unit | parameters | chosen | {' | '.join(forms)} |",
+        "| --- | --- | --- |" + " --- |" * len(forms),
+    ]
+    for unit in search["units"]:
+        errors = [f"{unit['errors'][f]:.2e}" if f in unit["errors"] else "" for f in forms]
+        lines.append(
+            f"| {unit['unit']} | {unit['parameters']:,} | {unit['chosen']} | {' | '.join(errors)} |"
+        )
     return lines
 
 

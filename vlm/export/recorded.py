@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ...data.processor_files import read_json
 from ..quantize.recipes import Recipe, recipe_from_values
-from .layouts import Layout
+from .layouts import LAYOUTS, Layout
 from .writer import RECORD_FILE
 
 
@@ -19,4 +19,4 @@ def recorded_recipe(folder: str | Path) -> tuple[Recipe, Layout] | None:
     if not path.is_file():
         return None
     values = read_json(path)
-    return recipe_from_values(values.get("recipe"), str(path)), values["layout"]
+    return recipe_from_values(values.get("recipe"), str(path)), values.get("layout", LAYOUTS[0])

@@ -12,7 +12,7 @@ from ..quantize.fp8 import BLOCK, dequantize_fp8, quantize_fp8
 from ..quantize.int4 import dequantize_int4, quantize_int4
 from ..quantize.int8 import dequantize_int8, quantize_int8
 from ..quantize.nvfp4 import round_nvfp4
-from ..quantize.recipes import WeightFormat
+from ..quantize.weight_formats import WeightFormat
 from .layouts import Layout, int4_group
 
 

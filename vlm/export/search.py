@@ -6,9 +6,9 @@ hidden states behind it, is the unit's sensitivity. Then all units have the fewe
 those whose error falls most for a bit are given more while the budget lasts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -16,48 +16,24 @@ from torch import Tensor, nn
 
 from ...data.processor import ModelInputs
 from ...errors import ConfigError
+from ..checkpoint.names import listed
 from ..language_model import Block
 from ..layers.moe import Experts
 from ..ops.linear import Linear
 from ..quantize.classes import EXPERTS, HEAD, MTP, class_of
 from ..quantize.modules import put_packed
 from ..quantize.packed import PackedWeight
-from ..quantize.recipes import FORMATS, Recipe, WeightFormat, unit_of
+from ..quantize.recipes import Recipe, unit_of
+from ..quantize.weight_formats import FORMATS, WeightFormat
 from .blocks import BlockRunner, Row
-from .calibrate import Calibration, Notify, calibrate
+from .budget import Budget, Choice, Search, choose
+from .calibrate import Notify, calibrate
 from .layouts import encode, problem
 from .plain_files import DTYPES
+from .source import WeightSource
 from .widen import widen
 
 _ANY = "modelopt"  # the numbers that a weight becomes are all but the same in every layout
-_CANDIDATES = ("nvfp4-mse", "fp8")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """What `auto` may use.
-
-    Attributes:
-        bits: a parameter of the language model's layers, on average, block scales included.
-        formats: names from `FORMATS`, besides keeping.
-    """
-
-    bits: float = 4.75
-    formats: tuple[str, ...] = _CANDIDATES
-
-    def __post_init__(self) -> None:
-        for name in self.formats:
-            if FORMATS.get(name) is None:
-                raise ConfigError(f"auto cannot choose {name!r}; formats are {', '.join(FORMATS)}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """A format for a unit: what it costs, and what it changes."""
-
-    form: WeightFormat | None
-    bits: float
-    error: float
 
 
 def search_recipe(
@@ -65,61 +41,53 @@ def search_recipe(
     prompts: Sequence[ModelInputs],
     budget: Budget,
     *,
+    fixed: Mapping[str, WeightFormat | None] | None = None,
     notify: Notify = lambda what, done, total: None,
-) -> tuple[Recipe, Calibration]:
+) -> Search:
     """A recipe within the budget, and the calibration it was found by.
 
+    Args:
+        fixed: formats of classes that are decided already.
+
     Raises:
-        ConfigError: even the fewest bits are more than the budget.
+        ConfigError: even the fewest bits are more than the budget, which is seen before anything is
+            measured, or nothing is quantized by it.
     """
     units = _units(runner)
-    choices: dict[str, list[Choice]] = {}
+    forms = {
+        unit: _forms(runner.source, names, budget, fixed or {}) for unit, names in units.items()
+    }
+    sizes = {unit: sum(prod(runner.source.shapes[n]) for n in units[unit]) for unit in units}
+    choices = {
+        unit: [
+            Choice(form=form, bits=_bits(runner.source, units[unit], form), error=0.0)
+            for form in each
+        ]
+        for unit, each in forms.items()
+    }
+    choose(choices, sizes, budget.bits)
 
     def look(idx: int, block: Block, rows: list[Row], after: list[Row]) -> None:
         for unit, names in units.items():
             if class_of(names[0]).layer == idx:
-                choices[unit] = _measure(runner, block, idx, names, rows, after, budget)
+                choices[unit] = [
+                    replace(each, error=_error(runner, block, idx, names, rows, after, each.form))
+                    for each in choices[unit]
+                ]
 
-    calibration = calibrate(runner, prompts, notify=notify, each_block=look)
-    sizes = {unit: sum(prod(runner.source.shapes[n]) for n in units[unit]) for unit in choices}
+    calibration = calibrate(
+        runner, prompts, notify=notify, each_block=look, called="measuring layers"
+    )
     chosen = choose(choices, sizes, budget.bits)
     layers = {unit: choice.form for unit, choice in chosen.items()}
-    recipe = Recipe(name=f"auto at {budget.bits:g} bits", formats={}, layers=layers, kv_cache="FP8")
-    return recipe, calibration
-
-
-def choose(
-    choices: dict[str, list[Choice]], sizes: dict[str, int], bits: float
-) -> dict[str, Choice]:
-    """One choice a unit: the least error found within the average of bits.
-
-    Raises:
-        ConfigError: there is nothing to choose for, or the fewest bits are above the budget.
-    """
-    if not choices:
-        raise ConfigError("auto found no layer to quantize in this model.")
-    total = sum(sizes.values())
-    chosen = {unit: min(found, key=lambda c: (c.bits, c.error)) for unit, found in choices.items()}
-    spent = sum(sizes[unit] * choice.bits for unit, choice in chosen.items())
-    if spent > bits * total:
+    if not any([*layers.values(), *(fixed or {}).values()]):
         raise ConfigError(
-            f"The budget of {bits:g} bits a parameter cannot be met: these formats take "
-            f"{spent / total:.2f} at least."
+            f"A budget of {budget.bits:g} bits a parameter leaves every layer as it is; give fewer."
         )
-    while True:
-        best, gain = None, 0.0
-        for unit, now in chosen.items():
-            for other in choices[unit]:
-                more = sizes[unit] * (other.bits - now.bits)
-                if more <= 0 or spent + more > bits * total:
-                    continue
-                found = (now.error - other.error) / more
-                if found > gain:
-                    best, gain = (unit, other, more), found
-        if best is None:
-            return chosen
-        chosen[best[0]] = best[1]
-        spent += best[2]
+    recipe = Recipe(name=f"auto at {budget.bits:g} bits", formats={}, layers=layers, kv_cache="FP8")
+    return Search(
+        recipe=recipe, calibration=calibration, sizes=sizes, choices=choices, chosen=chosen
+    )
 
 
 def _units(runner: BlockRunner) -> dict[str, list[str]]:
@@ -132,33 +100,55 @@ def _units(runner: BlockRunner) -> dict[str, list[str]]:
     return units
 
 
+def _forms(
+    source: WeightSource,
+    names: Sequence[str],
+    budget: Budget,
+    fixed: Mapping[str, WeightFormat | None],
+) -> list[WeightFormat | None]:
+    """What a unit may become: the format that its class has, or any that its rows fit."""
+    kind = class_of(names[0]).name
+    shapes = [source.shapes[name][-2:] for name in names]
+    if kind in fixed:
+        form = fixed[kind]
+        reason = form and next(filter(None, (problem(form, shape) for shape in shapes)), None)
+        if reason:
+            raise ConfigError(f"{listed(names)} cannot be {form} ({reason}); give another format.")
+        return [form]
+    fits = [
+        form
+        for form in map(FORMATS.get, budget.formats)
+        if form is not None and not any(problem(form, shape) for shape in shapes)
+    ]
+    return [None, *fits]
+
+
+def _bits(source: WeightSource, names: Sequence[str], form: WeightFormat | None) -> float:
+    if form is not None:
+        return form.bits
+    return max(8.0 * DTYPES[source.dtype(name)].itemsize for name in names)
+
+
 @torch.no_grad()
-def _measure(
+def _error(
     runner: BlockRunner,
     block: Block,
     idx: int,
     names: list[str],
     rows: list[Row],
     after: list[Row],
-    budget: Budget,
-) -> list[Choice]:
-    source = runner.source
-    kept = max(8.0 * DTYPES[source.dtype(name)].itemsize for name in names)
-    found = [Choice(form=None, bits=kept, error=0.0)]
-    for format_name in budget.formats:
-        form = FORMATS[format_name]
-        assert form is not None
-        shapes = [source.shapes[name][-2:] for name in names]
-        if any(problem(form, shape) for shape in shapes):
-            continue
-        changed = _with_quantized(block, f"{source.prefix}layers.{idx}.", names, form)
-        difference = size = 0.0
-        for row, right in zip(rows, after, strict=True):
-            wrong = row.through(changed).hidden
-            difference += float((wrong - right.hidden).square().sum())
-            size += float(right.hidden.square().sum())
-        found.append(Choice(form=form, bits=form.bits, error=difference / max(size, 1e-30)))
-    return found
+    form: WeightFormat | None,
+) -> float:
+    """What the hidden states behind the block change by, squared, of their size."""
+    if form is None:
+        return 0.0
+    changed = _with_quantized(block, f"{runner.source.prefix}layers.{idx}.", names, form)
+    difference = size = 0.0
+    for row, right in zip(rows, after, strict=True):
+        wrong = row.through(changed).hidden
+        difference += float((wrong - right.hidden).square().sum())
+        size += float(right.hidden.square().sum())
+    return difference / max(size, 1e-30)
 
 
 def _with_quantized(block: Block, prefix: str, names: list[str], form: WeightFormat) -> Block:

@@ -9,7 +9,7 @@ from ..quantize.fp8 import dequantize_fp8
 from ..quantize.int4 import dequantize_int4
 from ..quantize.int8 import dequantize_int8
 from ..quantize.nvfp4 import Nvfp4, dequantize_nvfp4
-from ..quantize.recipes import WeightFormat
+from ..quantize.weight_formats import WeightFormat
 
 
 def widen(parts: Sequence[Tensor], form: WeightFormat, shape: torch.Size) -> Tensor:

@@ -27,7 +27,7 @@ from .declare import (
     modelopt_flat,
     modelopt_nested,
 )
-from .layouts import encode_in_slices, is_of_stack, largest_number
+from .layouts import encode_in_slices, is_finite, is_of_stack, largest_number
 from .plain_files import DTYPES, as_bytes, shards_of, write_planned_shards
 from .plan import Entry, ExportPlan, joined_units
 from .source import WeightSource
@@ -157,11 +157,24 @@ def _kept(source: WeightSource, entry: Entry, calibration: Calibration) -> Itera
     disk = [source.disk_names(name).get(expert) for name, expert in entry.parts]
     found = [name for name in disk if name is not None]
     if len(found) == len(disk) and source.reader.whole(found) is not None:
-        yield from source.reader.chunks(found)
+        for chunk in source.reader.chunks(found):
+            yield as_bytes(_finite(source, spec.name, chunk))
         return
     parts = [source.read(*part) for part in entry.parts]
     whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
-    yield as_bytes(whole.to(DTYPES[spec.dtype]))
+    yield as_bytes(_finite(source, spec.name, whole).to(DTYPES[spec.dtype]))
+
+
+def _finite(source: WeightSource, name: str, values: Tensor) -> Tensor:
+    """Raises:
+    InputError: NaN or infinity is among them: kept bit for bit, it would look whole.
+    """
+    if not is_finite(values):
+        raise InputError(
+            f"{source.folder} holds NaN or infinity in {name}: the file is damaged, or its "
+            "training failed; nothing was exported."
+        )
+    return values
 
 
 def _quantized(
@@ -180,12 +193,13 @@ def _quantized(
         others = (source.read(other, expert) for other in joined[name] if other != name)
         largest = max(largest_number(weight), *map(largest_number, others))
     seen = largest_input(calibration.largest_inputs, name, expert)
-    try:
-        return encode_in_slices(
-            weight, entry.form, plan.layout, largest=largest, largest_input=seen
-        )
-    except InputError as error:
-        raise InputError(f"{entry.module} cannot be quantized: {error}") from error
+    return encode_in_slices(
+        _finite(source, entry.module, weight),
+        entry.form,
+        plan.layout,
+        largest=largest,
+        largest_input=seen,
+    )
 
 
 def _quantized_stack(

@@ -15,61 +15,7 @@ from typing import Any
 from ...errors import ConfigError
 from . import classes
 from .classes import CLASSES, QUANTIZABLE, class_of
-from .fp8 import Granularity
-from .scale_search import ScaleSearch
-
-
-@dataclass(frozen=True, kw_only=True)
-class WeightFormat:
-    """A number format with all that is chosen about it.
-
-    Attributes:
-        kind: "FP8", "NVFP4", "W4A16_NVFP4" (readers leave activations alone), "INT8" or "INT4".
-        granularity: of FP8 scales.
-        search: of NVFP4 block scales.
-        group: of INT4, the largest group; a weight whose rows it does not divide has a smaller.
-    """
-
-    kind: str
-    granularity: Granularity = "tensor"
-    search: ScaleSearch = "max"
-    group: int = 32
-
-    @property
-    def stored(self) -> str:
-        """How weights look: "FP8", "NVFP4", "INT8", "INT4"."""
-        return self.kind.removeprefix("W4A16_")
-
-    @property
-    def has_input_scale(self) -> bool:
-        """Whether readers round activations by a scale that is stored."""
-        return self.kind == "NVFP4" or (self.kind == "FP8" and self.granularity == "tensor")
-
-    @property
-    def bits(self) -> float:
-        """Bits a parameter, block scales included, scales of whole rows left out."""
-        return {"FP8": 8.0, "NVFP4": 4.5, "INT8": 8.0, "INT4": 4.0 + 16 / self.group}[self.stored]
-
-    def __str__(self) -> str:
-        more = self.granularity if self.kind == "FP8" else self.search
-        plain = self.kind.startswith("INT") or more in ("tensor", "max")
-        return self.kind if plain else f"{self.kind} ({more})"
-
-
-FP8 = WeightFormat(kind="FP8")
-NVFP4 = WeightFormat(kind="NVFP4")
-FORMATS: dict[str, WeightFormat | None] = {
-    "keep": None,
-    "fp8": FP8,
-    "fp8-channel": replace(FP8, granularity="channel"),
-    "fp8-block": replace(FP8, granularity="block"),
-    "nvfp4": NVFP4,
-    "nvfp4-mse": replace(NVFP4, search="mse"),
-    "nvfp4-four-over-six": replace(NVFP4, search="four-over-six"),
-    "w4a16-nvfp4": WeightFormat(kind="W4A16_NVFP4"),
-    "int8": WeightFormat(kind="INT8"),
-    "int4": WeightFormat(kind="INT4"),
-}
+from .weight_formats import FP8, NVFP4, WeightFormat, format_changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,26 +75,21 @@ class Recipe:
         }
 
     def changed(self, changes: Sequence[str]) -> "Recipe":
-        """The recipe with `CLASS=FORMAT` in place of what it has for those classes.
+        """The recipe with `CLASS=FORMAT` in place of what it has for those classes, everywhere.
 
         Raises:
             ConfigError: there is no such class or format.
         """
         if not changes:
             return self
-        formats = dict(self.formats)
-        for change in changes:
-            name, equals, format_name = change.partition("=")
-            if not equals or format_name not in FORMATS:
-                raise ConfigError(
-                    f"{change!r} is no CLASS=FORMAT; formats are {', '.join(FORMATS)}."
-                )
-            wanted = FORMATS[format_name]
-            if wanted is None:
-                formats.pop(name, None)
-            else:
-                formats[name] = wanted
-        return replace(self, name=f"{self.name} with {', '.join(changes)}", formats=formats)
+        wanted = format_changes(changes)
+        formats = {name: form for name, form in self.formats.items() if name not in wanted}
+        formats |= {name: form for name, form in wanted.items() if form is not None}
+        layers = {
+            unit: form for unit, form in self.layers.items() if class_of_unit(unit) not in wanted
+        }
+        name = f"{self.name} with {', '.join(changes)}"
+        return replace(self, name=name, formats=formats, layers=layers)
 
 
 def recipe_from_values(values: Any, source: str) -> Recipe:
@@ -185,6 +126,12 @@ def unit_of(name: str) -> str:
         # gate and up are one product to readers
         unit += "." + ("up_proj" if part == "gate_proj" else part)
     return unit
+
+
+def class_of_unit(unit: str) -> str:
+    """The class of what `unit_of` names."""
+    first, _, rest = unit.partition(".")
+    return rest.partition(".")[0] if first.isdigit() else first
 
 
 def before_attention(pattern: str) -> frozenset[int]:

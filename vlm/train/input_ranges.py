@@ -19,7 +19,7 @@ from ..model import VisionLanguageModel
 from ..ops.linear import Linear
 from ..quantize.classes import class_of
 from ..quantize.modules import PackedLinear
-from ..quantize.recipes import WeightFormat
+from ..quantize.weight_formats import WeightFormat
 from .stored import StraightThrough
 
 OnInput = Callable[[str, Tensor], Tensor]

@@ -25,7 +25,7 @@ from ..export.rounded import rounded_weight
 from ..language_model import LanguageModel
 from ..model import VisionLanguageModel
 from ..quantize.recipes import Recipe as ExportRecipe
-from ..quantize.recipes import WeightFormat
+from ..quantize.weight_formats import WeightFormat
 
 
 class StraightThrough(torch.autograd.Function):

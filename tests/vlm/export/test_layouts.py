@@ -5,7 +5,7 @@ import torch
 
 from latentvlm.vlm.export import layouts
 from latentvlm.vlm.export.layouts import LAYOUTS, encode, encode_in_slices
-from latentvlm.vlm.quantize.recipes import FORMATS
+from latentvlm.vlm.quantize.weight_formats import FORMATS
 
 
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form])

@@ -16,6 +16,7 @@ from latentvlm.vlm.quantize.recipes import (
     unit_of,
 )
 from latentvlm.vlm.quantize.releases import RELEASES
+from latentvlm.vlm.quantize.weight_formats import FORMATS
 from latentvlm.vlm.skeleton import skeleton
 
 
@@ -111,6 +112,20 @@ def test_a_recipe_goes_to_json_and_back() -> None:
     assert again.formats["latent"].kind == "FP8"
 
 
+def test_a_change_of_a_class_goes_before_what_was_found_for_its_layers() -> None:
+    layers = {"3.experts": FORMATS["nvfp4"], "0.mamba-in": None, "3.shared-expert.up_proj": None}
+    found = Recipe(name="auto", formats={}, layers=layers)
+    changed = found.changed(["experts=fp8", "shared-expert=keep"])
+    names = [
+        "layers.3.mixer.experts.up_proj",
+        "layers.0.mixer.in_proj.weight",
+        "layers.3.mixer.shared_experts.up_proj.weight",
+    ]
+    formats = [changed.format_of(name, "M*-E") for name in names]
+    assert formats == [FORMATS["fp8"], None, None]
+    assert changed.layers == {"0.mamba-in": None}
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -120,6 +135,8 @@ def test_a_recipe_goes_to_json_and_back() -> None:
         (lambda: Recipe(name="mine", formats={"expert": RECIPES["nano-fp8"].formats["mlp"]}),
          "names expert, which is no class"),
         (lambda: RECIPES["nano-fp8"].changed(["mlp=fp9"]), "'mlp=fp9' is no CLASS=FORMAT"),
+        (lambda: RECIPES["nano-fp8"].changed(["expert=keep"]), "did you mean 'experts'"),
+        (lambda: RECIPES["nano-fp8"].changed(["mtp=fp8"]), "mtp of 'mtp=fp8' cannot be quantized"),
         (lambda: recipe_from_values({"name": "x"}, "a.json"), "a.json holds no recipe"),
     ],
 )  # fmt: skip

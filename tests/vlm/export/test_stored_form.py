@@ -18,7 +18,8 @@ from latentvlm.vlm.export.source import WeightSource
 from latentvlm.vlm.export.widen import widen
 from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.model import VisionLanguageModel
-from latentvlm.vlm.quantize.recipes import FORMATS, recipe_named
+from latentvlm.vlm.quantize.recipes import recipe_named
+from latentvlm.vlm.quantize.weight_formats import FORMATS
 from latentvlm.vlm.train.distill_settings import Quantization
 from latentvlm.vlm.train.input_ranges import InputRanges, inputs_changed, rounding_inputs
 from latentvlm.vlm.train.stored import StoredForm, StraightThrough, weights_replaced
