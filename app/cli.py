@@ -26,9 +26,13 @@ from .commands.train import train
 
 app = typer.Typer(
     help="Ask documents questions; train and measure the models that answer.",
+    epilog="With --json, standard output holds JSON and nothing else. Exit codes: 0 done; 2 bad "
+    "input, said in one sentence; 3 not as wanted (not proven, not finished, something left out); "
+    "130 stopped by Ctrl-C; 1 anything unexpected (--debug shows where).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+STOPPED = 130  # what shells expect of Ctrl-C
 
 
 def print_version(asked: bool) -> None:
@@ -68,16 +72,19 @@ app.add_typer(eval_commands, name="eval", rich_help_panel="Measure")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits: 0 done, 2 bad input (one sentence), 1 anything else.
+    """Runs the command line and exits: 0 done, 2 bad input (one sentence), 3 not as wanted, else 1.
 
     With `--debug`, or LATENTVLM_TRACEBACK=1 in the environment, an error shows where it came from.
     Ctrl-C ends with 130, as shells expect.
     """
     try:
         app(arguments)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)
+    except (SystemExit, KeyboardInterrupt) as left:
+        code = STOPPED if isinstance(left, KeyboardInterrupt) else left.code
+        if code == STOPPED:  # typer says nothing
+            begun = "\n" if sys.stderr.isatty() else ""  # after a line of progress
+            print(f"{begun}Stopped by Ctrl-C.", file=sys.stderr)
+        sys.exit(code)
     except Exception as error:
         if os.environ.get("LATENTVLM_TRACEBACK") == "1":
             raise

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -81,6 +83,17 @@ def show_json(answer: "Answer") -> None:
 def show_values(values: dict[str, Any]) -> None:
     """One line with one JSON object."""
     print(json.dumps(values, ensure_ascii=False), flush=True)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """The path to write to: it becomes `path` once it is whole, and goes if it does not."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def as_values(answer: "Answer") -> dict[str, Any]:

@@ -18,6 +18,13 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
+def show_progress(what: str, done: int, total: int) -> None:
+    """How far something is, in one line that is written over."""
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        print(f"\r{what}: {done} of {total} ", end=end, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def answers_progress(what: str, total: int) -> Iterator[Callable[[Any], None]]:
     """A bar, by a function to be called once for each answer: how many, and the time left."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +72,17 @@ def read_questions(path: str | Path) -> list[Asked]:
     return found
 
 
-def own_records(path: str | Path, *, dpi: float | None = None) -> Iterator[Record]:
+def own_records(
+    path: str | Path,
+    *,
+    dpi: float | None = None,
+    notify: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Record]:
     """A record for each page that is asked about, with all its questions.
+
+    Args:
+        dpi: at which PDF pages are drawn.
+        notify: told of every page that was taken: how many are, and of how many.
 
     Raises:
         DataError: as `read_questions`, or a page cannot be opened; the message names the line.
@@ -94,6 +103,7 @@ def own_records(path: str | Path, *, dpi: float | None = None) -> Iterator[Recor
                 "qas": [[each.kind, each.question, each.answer] for each in questions],
             },
         )
+        notify(number + 1, len(pages))
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, dict]]:

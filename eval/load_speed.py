@@ -110,8 +110,8 @@ def measure_load(
     return LoadReport(file_bytes=size, device=device, dtype=dtype, openings=openings)
 
 
-def _end() -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+def _end(number: int) -> None:
+    raise SystemExit(128 + number)
 
 
 def open_once(side: str, folder: Path, *, device: str, dtype: str, threads: int = 1) -> Opening:

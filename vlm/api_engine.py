@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack, overload
 
+from ..data.chat import Message
 from ..errors import ConfigError, LatentVLMError, PromptError
 from .answer import Answer
 from .ask_options import AskOptions
@@ -179,6 +180,52 @@ class EngineVerbs:
             ```
         """
         return await (await self.stream_async(question, *media, **options)).read_async()
+
+    async def stream_chat_async(
+        self, messages: Sequence[Message], **options: Unpack[AskOptions]
+    ) -> EngineStream:
+        """As `stream_chat`, for an event loop; see `stream_async`.
+
+        Example:
+            ```python
+            import asyncio
+
+            import latentvlm
+
+            async def main() -> None:
+                turns = [{"role": "user", "content": "Who are you?"}]
+                async for piece in await latentvlm.load().stream_chat_async(turns):
+                    print(piece, end="")
+
+            asyncio.run(main())
+            ```
+        """
+        return await asyncio.to_thread(self.engine.stream_chat, messages, **options)
+
+    async def chat_async(
+        self, messages: Sequence[Message], **options: Unpack[AskOptions]
+    ) -> Answer:
+        """As `chat`, for an event loop; conversations held together are answered together.
+
+        Example:
+            ```python
+            import asyncio
+
+            import latentvlm
+
+            async def main() -> None:
+                vlm = latentvlm.load()
+                page = {"type": "image", "image": "invoice.png"}
+                text = {"type": "text", "text": "Who is it from?"}
+                turns = [{"role": "user", "content": [page, text]}]
+                turns.append((await vlm.chat_async(turns)).as_message())
+                turns.append({"role": "user", "content": "What is the total?"})
+                print((await vlm.chat_async(turns)).text)
+
+            asyncio.run(main())
+            ```
+        """
+        return await (await self.stream_chat_async(messages, **options)).read_async()
 
 
 def _request(question: Any, options: Mapping[str, Any]) -> Request:

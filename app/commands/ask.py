@@ -15,6 +15,7 @@ from ..options import (
     expand_options,
 )
 from ..output import show_calls, show_counts, show_json, show_parts
+from ..progress import waiting
 
 
 @expand_options
@@ -55,7 +56,9 @@ def ask(
     }
     vlm = model.load()
     if json:
-        show_json(vlm.ask(question, *files, **arguments))
+        with waiting("reading"):
+            answer = vlm.ask(question, *files, **arguments)
+        show_json(answer)
         return
     stream = vlm.stream(question, *files, **arguments)
     show_parts(stream.parts(), show_thinking=thinking.show_thinking)

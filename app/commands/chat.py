@@ -16,6 +16,7 @@ from ..options import (
     expand_options,
 )
 from ..output import show_calls, show_counts, show_json, show_parts
+from ..progress import waiting
 
 
 @expand_options
@@ -57,7 +58,9 @@ def chat(
         try:
             stream = vlm.stream_chat([*turns, turn], **arguments)
             if json:
-                show_json(stream.read())
+                with waiting("reading"):
+                    answer = stream.read()
+                show_json(answer)
             else:
                 show_parts(stream.parts(), show_thinking=thinking.show_thinking)
                 show_calls(stream.answer)

@@ -1,11 +1,12 @@
 """`latentvlm eval citations`: find out which heads tell the page that an answer is read from."""
 
-import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from ..options import ModelOptions, expand_options
+from ..progress import show_progress
 
 
 @expand_options
@@ -27,12 +28,8 @@ def citations(
     from ...eval.citations import measure_citations
     from ...vlm.limits import ModelLimits
 
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{done} of {total} questions", end="", file=sys.stderr)
-
     vlm = model.load()
-    how, found = measure_citations(vlm, questions, show)
+    how, found = measure_citations(vlm, questions, partial(show_progress, "questions"))
     if write:
         if vlm.source is None:
             raise ConfigError("This model has no folder to write into.")

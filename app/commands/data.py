@@ -1,13 +1,18 @@
 """`latentvlm data`: shards of drawn documents or of one's own pages; look into them, check them."""
 
-import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..output import show_values
+from ..progress import show_progress
 from ..units import read_range
+
+if TYPE_CHECKING:
+    from ...data.shards import Record
 
 app = typer.Typer(
     help="Shards of pages with questions: write, look into, check.", no_args_is_help=True
@@ -52,6 +57,8 @@ def write(
 
     Example: latentvlm data write shards --documents 1000 --level small --pages 2-5
     """
+    from itertools import islice
+
     from ...data.producer import shard_path
     from ...data.shards import write_shard
     from ...data.synthetic import GeneratorConfig
@@ -78,12 +85,11 @@ def write(
     paths = []
     for number, size in enumerate(sizes):
         path = shard_path(folder, number)
-        records = (record for record, _ in zip(plan.records(number), range(size), strict=False))
-        write_shard(path, records)
+        drawn = enumerate(islice(plan.records(number), size), start=per_shard * number + 1)
+        write_shard(path, _counted(drawn, "documents", documents))
         paths.append(str(path))
-        _progress(f"{number + 1} of {len(sizes)} shards")
     if json:
-        _print_json({"documents": documents, "shards": paths})
+        show_values({"documents": documents, "shards": paths})
     else:
         print(f"{documents} documents in {len(paths)} shards in {folder}.")
 
@@ -103,20 +109,21 @@ def pack(
 
     Example: latentvlm data pack pages/questions.csv shards
     """
+    from functools import partial
     from itertools import islice
 
     from ...data.own_pages import own_records
     from ...data.producer import shard_path
     from ...data.shards import write_shard
 
-    records = own_records(questions, dpi=dpi)
+    records = own_records(questions, dpi=dpi, notify=partial(show_progress, "pages"))
     paths, pages = [], 0
     while batch := list(islice(records, per_shard)):
         path = shard_path(folder, len(paths))
         pages += write_shard(path, batch)
         paths.append(str(path))
     if json:
-        _print_json({"pages": pages, "shards": paths})
+        show_values({"pages": pages, "shards": paths})
     else:
         print(f"{pages} pages in {len(paths)} shards in {folder}.")
 
@@ -138,7 +145,8 @@ def inspect(
     kinds: Counter[str] = Counter()
     shown: list[dict[str, Any]] = []
     records = 0
-    for path in _paths(shards):
+    paths = _paths(shards)
+    for number, path in enumerate(paths, start=1):
         for _, record in reader.read(path):
             records += 1
             heights.append(record.image.shape[0])
@@ -153,8 +161,9 @@ def inspect(
                 size = [record.image.shape[1], record.image.shape[0]]
                 lines = record.meta.get("lines", [])
                 shown.append({"key": record.key, "size": size, "lines": lines, "questions": asked})
+        show_progress("shards", number, len(paths))
     values = {
-        "shards": len(_paths(shards)),
+        "shards": len(paths),
         "records": records,
         "left_out": reader.skipped,
         "width": [min(widths), max(widths)] if widths else None,
@@ -165,7 +174,7 @@ def inspect(
         "examples": shown,
     }
     if json:
-        _print_json(values)
+        show_values(values)
         return
     print(f"{records} records in {values['shards']} shards, {reader.skipped} left out")
     if widths:
@@ -209,9 +218,9 @@ def check(shards: Shards, json: Json = False) -> None:
         broken += [str(each.message).removeprefix("left out: ") for each in told]
         twice = sorted(key for key, times in keys.items() if times > 1)
         broken += [f"record {key!r} stands twice in shard {path}" for key in twice]
-        _progress(f"{number} of {len(paths)} shards")
+        show_progress("shards", number, len(paths))
     if json:
-        _print_json({"shards": len(paths), "records": whole, "broken": broken})
+        show_values({"shards": len(paths), "records": whole, "broken": broken})
     else:
         for line in broken:
             print(line)
@@ -232,12 +241,7 @@ def _paths(shards: list[Path]) -> list[Path]:
     return paths
 
 
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{text}", end="\n" if text.split()[0] == text.split()[2] else "", file=sys.stderr)
-
-
-def _print_json(values: dict[str, Any]) -> None:
-    from json import dumps
-
-    print(dumps(values, ensure_ascii=False))
+def _counted(numbered: Iterable[tuple[int, "Record"]], what: str, total: int) -> Iterator["Record"]:
+    for number, record in numbered:
+        yield record
+        show_progress(what, number, total)

@@ -54,6 +54,10 @@ def distill(
         find_card(folder)
     report = run_recipe(recipe, max_minutes=max_minutes, threads=threads, device=device)
     if not report.finished:
+        if as_json:
+            show_values({"finished": False, "total_step": report.total_step})
+        if report.interrupted:
+            raise KeyboardInterrupt
         raise typer.Exit(3)
     result = compare_exports(
         found,
@@ -64,7 +68,9 @@ def distill(
     written = write_into_card(folder, result) if folder else None
     exported = Path(found.output) / "export"
     if as_json:
-        show_values({**result, "export": str(exported), "card": written and str(written)})
+        show_values(
+            {"finished": True, **result, "export": str(exported), "card": written and str(written)}
+        )
         return
     print(before_after_table(result))
     print(f"\nThe proven export is {exported}.")

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..progress import waiting
 from ..units import size
 
 
@@ -16,7 +17,8 @@ def doctor(
     """
     from ..checkup import check
 
-    found = check()
+    with waiting("looking"):
+        found = check()
     if json:
         from json import dumps
 

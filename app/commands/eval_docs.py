@@ -1,12 +1,12 @@
 """`latentvlm eval run latentvlm-docs`: the ladder of drawn documents, its rival and controls."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..eval_models import describe, make_responder
 from ..options import ModelOptions
+from ..progress import show_progress
 
 if TYPE_CHECKING:
     from ...eval.rival import Rival
@@ -36,7 +36,7 @@ def run_documents(
         out,
         config,
         about=None if responder is None else describe(responder, model),
-        notify=show_progress if sys.stderr.isatty() else lambda what, done, total: None,
+        notify=show_progress,
     )
     if as_json:
         from json import dumps
@@ -52,12 +52,6 @@ def make_rival() -> "Rival":
     from ...eval.rival import Rival
 
     return Rival(Tesseract())
-
-
-def show_progress(what: str, done: int, total: int) -> None:
-    """One line on stderr that is written over."""
-    end = "\n" if done == total else ""
-    print(f"\r{what}: {done} of {total} ", end=end, file=sys.stderr, flush=True)
 
 
 def show_scores(result: dict[str, Any]) -> None:

@@ -9,7 +9,8 @@ import typer
 from ..evs_options import EVSOptions
 from ..frame_options import FrameOptions
 from ..options import MediaOptions, ModelOptions, expand_options
-from ..output import as_values, show_values
+from ..output import as_values, show_values, written_whole
+from ..progress import waiting
 
 
 @expand_options
@@ -43,14 +44,19 @@ def explain(
     if path.suffix.lower() != ".png":
         raise InputError(f"{path} must end in .png; the page of HTML gets the same name.")
     arguments = {**media.arguments(), **frames.arguments(), **evs.arguments()}
-    found = look(model.load(), question, [file], **arguments)
+    vlm = model.load()
+    with waiting("reading"):
+        found = look(vlm, question, [file], **arguments)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draw_sheet(found).save(path, optimize=True)
-        written = [path]
-        if found.videos or found.pages[0].page.number is not None:
-            written.append(path.with_suffix(".html"))
-            written[-1].write_text(draw_html(found), encoding="utf-8")
+        with waiting("drawing"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written = [path]
+            with written_whole(path) as part:
+                draw_sheet(found).save(part, "PNG", optimize=True)
+            if found.videos or found.pages[0].page.number is not None:
+                written.append(path.with_suffix(".html"))
+                with written_whole(written[-1]) as part:
+                    part.write_text(draw_html(found), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}.") from error
     if json:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..options import expand_options
+from ..output import show_values
+from ..progress import show_progress
 
 if TYPE_CHECKING:
     from ...vlm.export.proof import Limits, Proof
@@ -106,8 +108,11 @@ def export(
     if proofs_only and (changes or layout):
         raise ConfigError("--recipe all has every recipe in every layout: no --set, no --layout.")
     if proofs_only:
-        prove_all(folder, out, name=model, **options)
-        print(f"The proofs are in {out}.")
+        made = prove_all(folder, out, name=model, notify=_tell, **options)
+        if proof.json:
+            show_values({"folder": str(out), "proofs": [each.as_values() for each in made]})
+        else:
+            print(f"The proofs are in {out}.")
         return
     recorded = recorded_recipe(recipe)
     chosen = layout or (recorded[1] if recorded else LAYOUTS[0])
@@ -119,7 +124,7 @@ def export(
         layout=chosen,  # type: ignore[arg-type]  # checked above
         changes=changes or (),
         max_shard_bytes=int(max_shard_gb * 1e9),
-        notify=_progress(),
+        notify=show_progress,
         **options,
     )
     _show(made.proof, as_json=proof.json)
@@ -149,7 +154,7 @@ def verify(
         num_prompts=proof.held_out,
         num_answers=proof.answers,
         limits=proof.limits(),
-        notify=_progress(),
+        notify=show_progress,
     )
     _show(found, as_json=proof.json)
     if not found.holds:
@@ -165,21 +170,12 @@ def _folder(model: str) -> Path:
     return find_source(model).folder
 
 
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def _show(proof: "Proof", *, as_json: bool) -> None:
     if as_json:
-        from json import dumps
-
-        print(dumps(proof.as_values(), ensure_ascii=False))
+        show_values(proof.as_values())
     else:
         print(proof.as_markdown(), end="")
-
-
-def _progress():
-    if not sys.stderr.isatty():
-        return lambda what, done, total: None
-
-    def show(what: str, done: int, total: int) -> None:
-        end = "\n" if done == total else ""
-        print(f"\r{what}: {done} of {total} ", end=end, file=sys.stderr, flush=True)
-
-    return show

@@ -10,6 +10,8 @@ import typer
 
 from ...errors import InputError, LatentVLMError
 from ..options import MediaOptions, ModelOptions, expand_options
+from ..output import written_whole
+from ..progress import show_progress
 
 if TYPE_CHECKING:
     from ...vlm.extract import Extracted
@@ -39,7 +41,7 @@ def extract(
     """Ask every document for the same fields and write a row for each.
 
     Documents that stand in the table already are not asked again. A file that cannot be read is
-    named, counted and left out.
+    named, counted and left out; the exit code is 3 then.
 
     Example: latentvlm extract invoices --fields number,date:date,total:number -o invoices.csv
     """
@@ -73,8 +75,7 @@ def extract(
             rows.append(row)
             file.write(jsonlib.dumps(row, ensure_ascii=False) + "\n")
             file.flush()
-            if sys.stderr.isatty():
-                print(f"\r{number} of {len(waiting)} documents", end="", file=sys.stderr)
+            show_progress("documents", number, len(waiting))
     if lines != out:
         write_table(out, rows)
         lines.unlink()
@@ -83,6 +84,8 @@ def extract(
         print(jsonlib.dumps({**counts, "out": str(out)}))
     else:
         print(f"{len(rows)} documents in {out}, {counts['new']} of them new; {failed} left out.")
+    if failed:
+        raise typer.Exit(3)
 
 
 def as_row(path: str | Path, found: "dict[str, Extracted]") -> dict[str, Any]:
@@ -170,15 +173,14 @@ def _parquet() -> Any:
 def write_table(out: Path, rows: list[dict[str, Any]]) -> None:
     """Rows as a .csv or .parquet file; a reader never gets half of one."""
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["file"]
-    part = out.with_name(out.name + ".part")
-    if out.suffix == ".parquet":
-        parquet = _parquet()
-        from pyarrow import Table
+    with written_whole(out) as part:
+        if out.suffix == ".parquet":
+            parquet = _parquet()
+            from pyarrow import Table
 
-        parquet.write_table(Table.from_pylist(rows), part)
-    else:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-    part.replace(out)
+            parquet.write_table(Table.from_pylist(rows), part)
+        else:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(rows)

@@ -1,10 +1,12 @@
 """`latentvlm inspect MODEL`: what a model is, without reading its weights unless asked to."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from ...errors import InputError
+from ..progress import show_progress, waiting
 from ..units import count, size
 
 
@@ -25,8 +27,9 @@ def inspect(
     from ...vlm.census.description import describe
     from ...vlm.census.source import find_source
 
-    source = find_source(model, revision=revision)
-    found = describe(source)
+    with waiting(f"reading the headers of {model}"):
+        source = find_source(model, revision=revision)
+        found = describe(source)
     if check_weights:
         found["checked_tensors"] = _check(model, revision, has_files=source.folder is not None)
     if json:
@@ -45,7 +48,8 @@ def _check(model: str, revision: str | None, *, has_files: bool) -> int:
 
     if not has_files:
         raise InputError(f"{model} has no weights to check; give a folder or a hub id.")
-    return require_finite(hub.find_source(model, revision=revision).folder)
+    folder = hub.find_source(model, revision=revision).folder
+    return require_finite(folder, notify=partial(show_progress, "tensors"))
 
 
 def lines(found: dict[str, Any]) -> list[str]:

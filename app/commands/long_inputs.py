@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..options import ModelOptions, expand_options
+from ..progress import show_progress
 
 
 @expand_options
@@ -46,7 +47,6 @@ def long(
     from ...eval.long_inputs import LongConfig, measure_long
     from ...vlm.limits import ModelLimits
     from ..eval_models import describe, make_responder
-    from .eval_docs import show_progress
 
     try:
         read = tuple(float(each) for each in rates.split(","))
@@ -63,7 +63,7 @@ def long(
         out,
         config,
         about=describe(responder, model),
-        notify=show_progress if sys.stderr.isatty() else lambda what, done, total: None,
+        notify=show_progress,
     )
     if json:
         from json import dumps

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ..plan_text import lines, table
+from ..progress import waiting
 from ..units import read_length
 
 
@@ -51,7 +52,8 @@ def plan(
 
     width, height = read_size(image_size)
     shown = Pictures(images=images, frames=frames, width=width, height=height)
-    source = find_source(model, revision=revision)
+    with waiting(f"reading the headers of {model}"):
+        source = find_source(model, revision=revision)
     offers_fp8 = kv_dtype is None and source.has_kv_scales
     kv_dtype = kv_dtype or "bfloat16"
     request = Request(

@@ -85,5 +85,7 @@ def train(
     )
     if as_json:
         show_values(dataclasses.asdict(report) | {"folder": str(report.folder)})
+    if report.interrupted:
+        raise KeyboardInterrupt
     if not report.finished:
         raise typer.Exit(3)

@@ -12,6 +12,7 @@ Between them come messages {"alive": true}: a decoder that sends none is stuck.
 
 import json
 import os
+import signal
 import struct
 import sys
 import time
@@ -204,7 +205,11 @@ def _peak_bytes() -> int:
 
 
 def main() -> None:
-    """Serve; whatever a decoder prints goes nowhere near the messages, its errors apart."""
+    """Serve; whatever a decoder prints goes nowhere near the messages, its errors apart.
+
+    Ctrl-C reaches every process of a terminal; when this one ends is its owner's to say.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     complaints.listen()

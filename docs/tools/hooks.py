@@ -11,14 +11,16 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 HEAD = """What `latentvlm COMMAND --help` says, of every command. `--json` prints one JSON object
-instead of text. `latentvlm --install-completion` teaches the shell commands and options.
+instead of text on standard output, and nothing else there (`chat` one for each answer; `serve`
+and `demo` their address, then they run). `latentvlm --install-completion` teaches the shell
+commands and options.
 
 | exit code | what it means |
 | --- | --- |
 | 0 | done |
 | 1 | something unexpected: `latentvlm --debug COMMAND` shows where |
 | 2 | bad input, said in one sentence |
-| 3 | not as wanted: a proof that does not hold, a training that was stopped before its end |
+| 3 | not as wanted: a proof that does not hold, a training stopped early, a document left out |
 | 130 | stopped by Ctrl-C |"""
 ROOT = Path(__file__).resolve().parents[2]
 _NAMED = tempfile.TemporaryDirectory(prefix="latentvlm-docs-")

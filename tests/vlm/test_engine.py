@@ -396,6 +396,10 @@ def test_answers_for_an_event_loop(vlm: VLM) -> None:
         assert_same(answer, vlm.ask(question, page(), generation=config))
     alone = asyncio.run(vlm.ask_async("Who?", generation=config))
     assert_same(alone, vlm.ask("Who?", generation=config))
+    turns = [{"role": "user", "content": "Who?"}, alone.as_message()]
+    turns.append({"role": "user", "content": "When?"})
+    said = asyncio.run(vlm.chat_async(turns, generation=config))
+    assert_same(said, vlm.chat(turns, generation=config))
 
 
 def test_a_task_that_is_cancelled_frees_its_place(vlm: VLM) -> None:

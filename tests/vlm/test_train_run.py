@@ -54,12 +54,15 @@ def last_weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(checkpoints(folder / "checkpoints")[-1] / "weights.safetensors")
 
 
-def stop_at(step: int) -> Callbacks:
-    """SIGTERM to ourselves once a checkpoint of that step is written."""
+def stop_at(step: int, number: int = signal.SIGTERM) -> Callbacks:
+    """A signal to ourselves once a checkpoint of that step is written."""
+
+    sent = []
 
     def kill(_, total_step: int) -> None:
-        if total_step == step:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if total_step == step and not sent:  # the stop writes a checkpoint of that step again
+            sent.append(number)
+            os.kill(os.getpid(), number)
 
     return Callbacks(checkpoint=kill)
 
@@ -75,9 +78,10 @@ def test_a_stopped_run_ends_like_one_that_ran_on(tmp_path, optimizer, precision)
     assert go(whole).finished
     parts = recipe(tmp_path / "parts", *stages, precision=precision)
     report = go(parts, callbacks=stop_at(3))  # inside the first stage
-    assert not report.finished and report.total_step == 3
-    report = go(parts, callbacks=stop_at(8))  # inside the second
-    assert not report.finished and report.total_step == 8
+    assert not report.finished and report.total_step == 3 and not report.interrupted
+    report = go(parts, callbacks=stop_at(8, signal.SIGINT))  # inside the second
+    assert not report.finished and report.total_step == 8 and report.interrupted
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert go(parts).total_step == 9
     one, other = last_weights(tmp_path / "whole"), last_weights(tmp_path / "parts")
     assert one.keys() == other.keys()

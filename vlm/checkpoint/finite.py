@@ -1,5 +1,6 @@
 """Whether the weights of a checkpoint folder are numbers, read from its files tensor by tensor."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,8 +13,13 @@ from .shards import ShardReader
 _PART = 1 << 24  # numbers looked at at once, for a mask of them takes memory
 
 
-def require_finite(folder: str | Path) -> int:
+def require_finite(
+    folder: str | Path, *, notify: Callable[[int, int], None] = lambda done, total: None
+) -> int:
     """Read every tensor of a folder once, those in FP8 and the scales of NVFP4 included.
+
+    Args:
+        notify: told before each tensor: how many were read, and of how many.
 
     Returns:
         How many tensors were looked at; integers hold nothing else than numbers.
@@ -23,7 +29,8 @@ def require_finite(folder: str | Path) -> int:
     """
     looked_at = 0
     with ShardReader(folder) as reader:
-        for name, path in reader.files.items():
+        for number, (name, path) in enumerate(reader.files.items()):
+            notify(number, len(reader.files))
             tensor = reader.tensor(name)
             if not tensor.is_floating_point():
                 continue

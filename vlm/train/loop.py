@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,12 +48,17 @@ class Callbacks:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """How a leg of a run ended."""
+    """How a leg of a run ended.
+
+    Attributes:
+        interrupted: whether Ctrl-C ended it.
+    """
 
     finished: bool
     total_step: int
     seconds: float
     folder: Path
+    interrupted: bool = False
 
 
 def train(
@@ -99,12 +105,12 @@ class _Run:
         self.progress = progress or Progress(visible=False)
         self.folder = Path(recipe.output)
         self.log = RunLog(self.folder)
-        self.stopping = False
+        self.stopping = self.interrupted = False
         self.position = Position(stage=recipe.stages[0].name)
         self.source: Path | None = None  # a checkpoint whose optimizer is still to be loaded
 
-    def stop(self) -> None:
-        self.stopping = True
+    def stop(self, number: int) -> None:
+        self.stopping, self.interrupted = True, number == signal.SIGINT
 
     def resume(self, mode: Resume) -> None:
         found = checkpoints(self.folder / "checkpoints")
@@ -139,6 +145,7 @@ class _Run:
             total_step=self.position.total_step,
             seconds=time.monotonic() - started,
             folder=self.folder,
+            interrupted=not finished and self.interrupted,
         )
 
     def _stage(self, stage: Stage, limit: float | None) -> bool:
