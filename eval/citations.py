@@ -78,12 +78,12 @@ def look(
                 can_look=True,
             )
             text = vlm.processor.decode([choice.id for choice in generation])
-            rows = generation.look()
-            if rows is None:
+            looked = generation.look()
+            if looked is None:
                 continue
             tokens = [info.visual_tokens for info in generation.inputs.images]
             shares = page_shares(
-                rows, generation.inputs.input_ids, vlm.processor.image_token_id, tokens
+                looked, generation.inputs.input_ids, vlm.processor.image_token_id, tokens
             )
             asked += 1
             is_right = text.strip() == each.qa.answer

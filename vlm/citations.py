@@ -41,11 +41,11 @@ class Citations:
     threshold: float
 
 
-def page_shares(rows: Tensor, input_ids: Tensor, image_id: int, tokens: Sequence[int]) -> Tensor:
+def page_shares(means: Tensor, input_ids: Tensor, image_id: int, tokens: Sequence[int]) -> Tensor:
     """How each head divides its attention among the pages, the sizes of pages made even.
 
     Args:
-        rows: `(layers, heads, answer tokens, all tokens)`, as `Generation.look` gives them.
+        means: `(layers, heads, all tokens)`, as `Generation.look` gives them.
         input_ids: int64 `(prompt tokens,)`.
         image_id: what stands for one visual token of a page.
         tokens: visual tokens of each page, in order.
@@ -53,11 +53,11 @@ def page_shares(rows: Tensor, input_ids: Tensor, image_id: int, tokens: Sequence
     Returns:
         `(layers, heads, pages)`; each head's shares add up to 1.
     """
-    places = (input_ids == image_id).nonzero().squeeze(1).to(rows.device)
+    places = (input_ids == image_id).nonzero().squeeze(1).to(means.device)
     assert len(places) == sum(tokens), "every visual token is of a page"
-    looked = rows.mean(2)[..., places]
-    means = torch.stack([part.mean(-1) for part in looked.split(list(tokens), dim=-1)], dim=-1)
-    return means / means.sum(-1, keepdim=True).clamp(min=1e-30)
+    looked = means[..., places].split(list(tokens), dim=-1)
+    of_pages = torch.stack([part.mean(-1) for part in looked], dim=-1)
+    return of_pages / of_pages.sum(-1, keepdim=True).clamp(min=1e-30)
 
 
 def cite(
@@ -78,11 +78,11 @@ def cite(
     inputs = generation.inputs
     if how is None or not how.heads or len(pages) < 2:
         return ()
-    rows = generation.look(first)
-    if rows is None:
+    looked = generation.look(first)
+    if looked is None:
         return ()
     tokens = [info.visual_tokens for info in inputs.images]
-    shares = page_shares(rows, inputs.input_ids, image_id, tokens)
+    shares = page_shares(looked, inputs.input_ids, image_id, tokens)
     mean = torch.stack([shares[layer, head] for layer, head in how.heads]).mean(0)
     best = int(mean.argmax())
     share = float(mean[best])

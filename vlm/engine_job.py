@@ -108,7 +108,7 @@ class Writing:
         last_TD, cache = before
         snapshot = cache.snapshot()
         trunk = language_model(self._job.model)
-        found = look_again(trunk, last_TD, self.writer.choices, cache)[:, :, first:]
+        found = look_again(trunk, last_TD, self.writer.choices, cache, first=first)
         cache.restore(snapshot)
         return found
 

@@ -25,10 +25,6 @@ from .prompt import Model, embed_prompt, inputs_on_device
 from .seen_videos import SeenVideo, seen_videos
 from .vlm import VLM
 
-# Attention weights that one look may hold: a gigabyte of float32. Of answers beyond it nothing is
-# known.
-MOST_WEIGHTS = 2**28
-
 
 @dataclass(frozen=True, kw_only=True)
 class SeenPage:
@@ -118,8 +114,6 @@ class Watch:
         """
         if not isinstance(vlm.model, VisionLanguageModel):
             raise InputError("This checkpoint reads text only; it has no part that sees pictures.")
-        text = vlm.model.config.text
-        self._heads = text.hybrid_override_pattern.count("*") * text.num_attention_heads
         self._vlm = vlm
         self.seconds = 0.0
         self._cite = prepared.cite
@@ -130,9 +124,7 @@ class Watch:
     def _look(self, run: Looked, first: int) -> tuple[CitedPage, ...]:
         begin = time.perf_counter()
         self.inputs = run.inputs
-        num_tokens = len(run.inputs.input_ids) + len(run.writer.choices)
-        weights = self._heads * len(run.writer.choices) * num_tokens
-        found = run.look(first) if 0 < weights <= MOST_WEIGHTS else None
+        found = run.look(first) if can_look(self._vlm.model) else None
         if found is not None:
             self._row_T = _chosen(found, self._vlm).cpu()
         self.seconds = time.perf_counter() - begin
@@ -190,9 +182,8 @@ def _attention(
     )
 
 
-def _chosen(rows: Tensor, vlm: VLM) -> Tensor:
+def _chosen(means: Tensor, vlm: VLM) -> Tensor:
     """The answer's mean row `(tokens,)`: of the heads that follow pages, if they are known."""
-    means = rows.mean(2)
     how = vlm.limits.citations
     if how is None or not how.heads:
         return means.mean((0, 1))

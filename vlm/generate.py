@@ -143,7 +143,7 @@ class Generation:
 
     @torch.inference_mode()
     def look(self, first: int = 0) -> Tensor | None:
-        """What the answer attended to as each of its tokens was chosen, once it is written.
+        """What the answer attended to as its tokens were chosen, once it is written.
 
         A second pass over the end of the prompt and the answer's tokens, from the state before.
 
@@ -151,15 +151,15 @@ class Generation:
             first: the first token of the answer that counts; those of a thought come before.
 
         Returns:
-            Float32 `(attention layers, heads, tokens chosen, tokens of prompt and answer)`; None
-            if nothing was chosen, or nothing was kept for it.
+            Float32 `(attention layers, heads, tokens of prompt and answer)`, the mean over the
+            tokens that count; None if none was chosen, or nothing was kept for it.
         """
         if self._before_last is None or self._cache is None or len(self.choices) <= first:
             return None
         last_TD, snapshot = self._before_last
         self._cache.restore(snapshot)
         trunk = language_model(self._model)
-        return look_again(trunk, last_TD, self.choices, self._cache)[:, :, first:]
+        return look_again(trunk, last_TD, self.choices, self._cache, first=first)
 
     @torch.inference_mode()
     def _step(self, idx: int) -> Tensor:
@@ -251,17 +251,30 @@ def step(trunk: LanguageModel, ids: Sequence[int], cache: Cache) -> Tensor:
 
 
 def look_again(
-    trunk: LanguageModel, last_TD: Tensor, choices: Sequence[Choice], cache: Cache
+    trunk: LanguageModel,
+    last_TD: Tensor,
+    choices: Sequence[Choice],
+    cache: Cache,
+    *,
+    first: int = 0,
 ) -> Tensor:
-    """The attention weights with which an answer was chosen, as `LanguageModel.look` gives them.
+    """The attention with which an answer was chosen, the mean over its tokens.
 
     Args:
         last_TD: the embedding `(1, D)` of the prompt's last token.
         choices: every token of the answer.
         cache: of one sequence that ends before that last token; continued.
+        first: the first token of the answer that counts.
     """
-    embeds_TD = last_TD
+    embeds_TD, begin = last_TD, cache.lengths[0]
     if len(choices) > 1:
         ids = torch.tensor([choice.id for choice in choices[:-1]], device=last_TD.device)
         embeds_TD = torch.cat([last_TD, trunk.embed(ids)])
-    return trunk.look(embeds_TD, cache)
+    means_LHK = None
+    for number, block_TD in enumerate(embeds_TD.split(PREFILL_BLOCK)):
+        sums_LHK = trunk.look(block_TD, cache, first=max(0, first - number * PREFILL_BLOCK))
+        if means_LHK is None:
+            means_LHK = sums_LHK.new_zeros(*sums_LHK.shape[:2], begin + len(embeds_TD))
+        means_LHK[:, :, : sums_LHK.shape[2]] += sums_LHK / (len(embeds_TD) - first)
+    assert means_LHK is not None, "an answer has tokens"
+    return means_LHK

@@ -253,11 +253,15 @@ class LanguageModel(nn.Module):
             cache.advance(row.counts)
         return self.norm_f(x_TD)
 
-    def look(self, inputs_embeds: Tensor, cache: Cache) -> Tensor:
+    def look(self, inputs_embeds: Tensor, cache: Cache, *, first: int = 0) -> Tensor:
         """Run tokens `(T, D)` into a cache of one sequence, and see what they attend to.
 
+        Args:
+            first: the first of them that counts.
+
         Returns:
-            Float32 `(attention layers, heads, T, tokens in the cache)`, on `head_device`.
+            Float32 `(attention layers, heads, tokens in the cache)`, on `head_device`: the sum of
+            the rows of those that count.
         """
         row, x_TD, seen = PackedRow.of(inputs_embeds, None), inputs_embeds, []
         for layer, entry in zip(self.layers, cache.layers, strict=True):
@@ -266,7 +270,8 @@ class LanguageModel(nn.Module):
             before_TD = layer.norm(x_TD)
             x_TD = layer(x_TD, row.on(layer.device), entry)
             if isinstance(layer.mixer, AttentionMixer) and isinstance(entry, AttentionCache):
-                seen.append(layer.mixer.weights(before_TD, entry).to(self.head_device))
+                sums_HK = layer.mixer.attention_sums(before_TD, entry, first=first)
+                seen.append(sums_HK.to(self.head_device))
         cache.advance([row.bounds[-1]])
         return torch.stack(seen)
 

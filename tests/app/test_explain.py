@@ -53,9 +53,9 @@ def test_what_was_looked_at_is_the_attention_rows_of_the_answer(vlm) -> None:
     inputs = vlm.processor([{"role": "user", "content": content}])
     generation = Generation(vlm.model, inputs, SHORT, end_ids=vlm.end_ids, can_look=True)
     assert list(generation)
-    rows = generation.look()
-    assert rows is not None
-    mean = rows.mean((0, 1), keepdim=True)
+    means = generation.look()
+    assert means is not None
+    mean = means.mean((0, 1), keepdim=True)
     even = page_shares(mean, inputs.input_ids, vlm.processor.image_token_id, [12, 20])[0, 0]
     means = torch.tensor([float(m.mean()) for m in maps if m is not None])
     assert torch.allclose(means / means.sum(), even.cpu(), atol=1e-5)

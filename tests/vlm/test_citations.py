@@ -1,5 +1,6 @@
 """Where a model looks as it answers, and the page that this tells."""
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import latentvlm
 from latentvlm.data.synthetic import draw_booklet
 from latentvlm.errors import CheckpointError, ConfigError
 from latentvlm.eval.citations import CONFIG, Looked, calibrate, judge, look
+from latentvlm.vlm import generate
 from latentvlm.vlm.cache import AttentionCache
 from latentvlm.vlm.citations import Citations, cite, page_shares
 from latentvlm.vlm.config import Rotary
 from latentvlm.vlm.generate import Generation
 from latentvlm.vlm.language_model import Block, LanguageModel
+from latentvlm.vlm.layers import attention
 from latentvlm.vlm.layers.attention import AttentionMixer
 from latentvlm.vlm.limits import ModelLimits
 from latentvlm.vlm.packed_row import PackedRow
@@ -46,7 +50,7 @@ def generation(vlm: latentvlm.VLM, images: list[np.ndarray], **options) -> Gener
 
 @pytest.mark.parametrize("kv_cache", [None, "fp8"])
 @pytest.mark.parametrize("rotary", [None, Rotary(dims=8, theta=1e4)])
-def test_weights_are_those_that_make_the_layers_output(rotary, kv_cache) -> None:
+def test_what_is_looked_at_makes_the_layers_output(rotary, kv_cache, monkeypatch) -> None:
     torch.manual_seed(1)
     model = LanguageModel(replace(tiny().text, rotary=rotary)).eval()
     model.use_kv_cache(kv_cache)
@@ -59,43 +63,80 @@ def test_weights_are_those_that_make_the_layers_output(rotary, kv_cache) -> None
     with torch.inference_mode():
         for part in x.split([5, 4]):
             out = mixer(part, PackedRow.of(part, None), entry)
-        weights = mixer.weights(x[5:], entry)
-        assert weights.shape[1:] == (4, 9)
-        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
+        sums = mixer.attention_sums(x[5:], entry)
+        assert sums.shape[1:] == (9,)
+        torch.testing.assert_close(sums.sum(-1), torch.full(sums.shape[:1], 4.0))
+        # in blocks of any size, and of the last tokens alone
+        for rows in (1, 3):
+            monkeypatch.setattr(attention, "LOOK_NUMBERS", rows * sums.numel())
+            torch.testing.assert_close(mixer.attention_sums(x[5:], entry), sums)
+        parts = [mixer.attention_sums(x[5:], entry, first=n) for n in range(5)]
+        weights = torch.stack([one - other for one, other in itertools.pairwise(parts)], dim=1)
+        assert not parts[4].any() and weights.shape[1:] == (4, 9)
         values = entry._widen(entry.keys[0, :, :9], entry.values[0, :, :9], x.dtype)[1]
         values = values.repeat_interleave(weights.shape[0] // values.shape[0], dim=0)
         again = mixer.o_proj((weights @ values).transpose(0, 1).reshape(4, -1))
     torch.testing.assert_close(again, out, rtol=1e-4, atol=1e-5)
 
 
-def test_looking_back_sees_what_one_pass_over_everything_sees(vlm) -> None:
+class Largest(TorchDispatchMode):
+    """Sees the largest tensor that anything makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_looking_holds_a_few_rows_at_a_time(monkeypatch) -> None:
+    """All rows of 96 tokens after 8192 would be 12.7 million numbers in one layer."""
+    monkeypatch.setattr(attention, "LOOK_NUMBERS", 2**20)
+    config = replace(tiny().text, num_attention_heads=16, num_key_value_heads=2, head_dim=8)
+    mixer = AttentionMixer(config).eval()
+    keys = torch.randn(1, 2, 8288, 8)
+    entry = AttentionCache(keys, keys, [8288])
+    x = torch.randn(96, config.hidden_size)
+    with torch.inference_mode(), Largest() as seen:
+        mixer.attention_sums(x, entry)
+    assert 8288 * 8 <= seen.numbers <= 2**20
+
+
+def test_looking_back_sees_what_one_pass_over_everything_sees(vlm, monkeypatch) -> None:
     images = pages((32, 48), (64, 32))
     plain = [choice.id for choice in generation(vlm, images)]
     looking = generation(vlm, images, can_look=True)
     assert [choice.id for choice in looking] == plain, "looking changes no answer"
-    rows = looking.look()
-    assert rows is not None
+    means = looking.look()
+    assert means is not None
     chosen = [choice.id for choice in looking.choices]
     trunk = vlm.model.language_model
     with torch.inference_mode():
         prompt, _ = embed_prompt(vlm.model, looking.inputs)
         answer = trunk.embed(torch.tensor(chosen[:-1]))
         cache = trunk.allocate_cache(capacity=len(prompt) + len(answer))
-        whole = trunk.look(torch.cat([prompt, answer]), cache)[:, :, len(prompt) - 1 :]
-    torch.testing.assert_close(rows, whole, rtol=1e-4, atol=1e-5)
-    assert rows.shape[2] == len(chosen)
+        whole = torch.cat([prompt, answer])
+        sums = trunk.look(whole, cache, first=len(prompt) - 1)
+        cache = trunk.allocate_cache(capacity=len(whole))
+        of_later = trunk.look(whole, cache, first=len(prompt) + 1)
+    torch.testing.assert_close(means, sums / len(chosen), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(means.sum(-1), torch.ones(means.shape[:2]))
+    monkeypatch.setattr(generate, "PREFILL_BLOCK", 2)  # the answer in blocks, too
+    torch.testing.assert_close(looking.look(), means, rtol=1e-4, atol=1e-5)
     later = looking.look(first=2)
     assert later is not None
-    torch.testing.assert_close(later, rows[:, :, 2:])
+    torch.testing.assert_close(later, of_later / (len(chosen) - 2), rtol=1e-4, atol=1e-5)
     assert generation(vlm, images).look() is None
 
 
 def test_shares_do_not_favour_large_pages() -> None:
     ids = torch.tensor([1, 9, 9, 2, 9, 9, 9, 9, 3])  # a page of two tokens, one of four
-    rows = torch.zeros(1, 2, 1, 10)
-    rows[0, 0, 0, [1, 2, 4, 5, 6, 7]] = 0.1  # even over all tokens: no page stands out
-    rows[0, 1, 0, 5] = 0.8
-    shares = page_shares(rows, ids, 9, [2, 4])
+    means = torch.zeros(1, 2, 10)
+    means[0, 0, [1, 2, 4, 5, 6, 7]] = 0.1  # even over all tokens: no page stands out
+    means[0, 1, 5] = 0.8
+    shares = page_shares(means, ids, 9, [2, 4])
     torch.testing.assert_close(shares[0], torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
 
 

@@ -10,7 +10,6 @@ from support.videos import video
 
 import latentvlm
 from latentvlm.errors import InputError
-from latentvlm.vlm import explaining
 from latentvlm.vlm.explaining import can_look, explain
 from latentvlm.vlm.vlm import VLM
 
@@ -35,15 +34,6 @@ def test_what_evs_dropped_was_never_looked_at(vlm: VLM) -> None:
     assert float(page.sum() + clip.sum()) == pytest.approx(1, abs=1e-5)
     kept = plain.usage.videos[0].kept_per_tubelet
     assert [int((each > 0).sum()) for each in clip] == list(kept) and sum(kept) < clip.numel()
-
-
-def test_what_would_take_too_much_memory_is_not_looked_at(
-    vlm: VLM, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(explaining, "MOST_WEIGHTS", 100)
-    found = explain(vlm, "What is it?", [PAGE, CLIP], generation=SHORT)
-    assert found.answer is not None and found.answer.token_ids
-    assert found.pages[0].looked is None and found.videos[0].looked is None
 
 
 def test_a_model_without_attention_is_refused(tmp_path: Path) -> None:

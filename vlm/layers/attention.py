@@ -12,6 +12,9 @@ from ..ops.rotary import rotary_tables, rotate
 from ..packed_row import PackedRow
 from .norm import RMSNorm
 
+# Numbers of attention rows that are held at once where it is told what was looked at: 64 MB.
+LOOK_NUMBERS = 2**24
+
 
 class AttentionMixer(nn.Module):
     """Scale `head_dim ** -0.5` unless the configuration has another; no query/key norm.
@@ -56,20 +59,34 @@ class AttentionMixer(nn.Module):
             out = row.join(parts)
         return self.o_proj(out.reshape(T, -1))
 
-    def weights(self, x_TD: Tensor, cache: AttentionCache) -> Tensor:
-        """What the newest T tokens of a cache's one sequence attend to, float32 `(heads, T, all)`.
+    def attention_sums(self, x_TD: Tensor, cache: AttentionCache, *, first: int = 0) -> Tensor:
+        """How much the newest T tokens of a cache's one sequence look at each, summed over them.
+
+        The rows are computed in blocks, and only their sum is kept.
 
         Args:
             x_TD: the input with which they were added to the cache.
+            first: the first of the T that counts.
+
+        Returns:
+            Float32 `(heads, all)`; each head's sum is the number of tokens that count.
         """
         T, length = x_TD.shape[0], cache.lengths[0]
         q_THE, k_TGE = self._queries_and_keys(x_TD, PackedRow.of(x_TD, None), [length - T])
-        keys_GKE = cache.filled_keys(0, k_TGE.dtype).repeat_interleave(
-            q_THE.shape[1] // k_TGE.shape[1], dim=0
-        )
-        scores = q_THE.transpose(0, 1).float() @ keys_GKE.float().mT * self.head_dim**-0.5
-        later = torch.ones(T, length, dtype=torch.bool, device=scores.device).triu(length - T + 1)
-        return scores.masked_fill(later, -torch.inf).softmax(-1)
+        heads, groups = q_THE.shape[1], k_TGE.shape[1]
+        q_GRTE = q_THE.view(T, groups, heads // groups, -1).permute(1, 2, 0, 3).float()
+        keys_GKE = cache.filled_keys(0, k_TGE.dtype)
+        places = torch.arange(length, device=x_TD.device)
+        size = max(1, LOOK_NUMBERS // (heads * length))
+        sums_HK = x_TD.new_zeros(heads, length, dtype=torch.float32)
+        for start in range(first, T, size):
+            stop = min(start + size, T)
+            later_QK = places > places[length - T + start : length - T + stop, None]
+            for group, keys_KE in enumerate(keys_GKE):
+                scores = q_GRTE[group, :, start:stop] @ keys_KE.float().mT * self.head_dim**-0.5
+                rows_RQK = scores.masked_fill_(later_QK, -torch.inf).softmax(-1)
+                sums_HK.view(groups, -1, length)[group] += rows_RQK.sum(1)
+        return sums_HK
 
     def _queries_and_keys(
         self, x_TD: Tensor, row: PackedRow, before: list[int]
