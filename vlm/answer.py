@@ -176,6 +176,7 @@ class Answer:
         finish_reason: "stop" (the model ended, or a stop text or id came), "length"
             (max_tokens), "context" (the model's context is full) or "cancelled".
         token_ids: what was written, the end token included.
+        answer_begin: how many of these come before the answer: its thought and the tags around it.
         logprobs: the log-probability of each of them at temperature 1.
         top_logprobs: for each of them the likeliest tokens in its place, with their
             log-probabilities; as many as `GenerationConfig.top_logprobs` says.
@@ -193,6 +194,7 @@ class Answer:
     reasoning_finish: ReasoningFinish | None = field(default=None, repr=False)
     tool_calls: tuple[ToolCall, ...] = ()
     token_ids: tuple[int, ...] = field(default=(), repr=False)
+    answer_begin: int = field(default=0, repr=False)
     logprobs: tuple[float, ...] = field(default=(), repr=False)
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] = field(default=(), repr=False)
 

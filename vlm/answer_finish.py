@@ -89,6 +89,7 @@ def finish_answer(prepared: Prepared, run: Run, steer: ThoughtSteer, shown: Answ
         ),
         finish_reason=writer.finish_reason or "stop",
         token_ids=tuple(choice.id for choice in writer.choices),
+        answer_begin=reader.answer_begin,
         logprobs=logprobs,
         top_logprobs=tuple(choice.top for choice in writer.choices if choice.top),
     )

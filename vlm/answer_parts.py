@@ -7,11 +7,12 @@ whole, and becomes text if it cannot be read.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..data.chat_style import Tags
 from .markup import Markup, Tag, TagReader
+from .sampling import Choice
 from .tool_calls import MalformedCallError, ToolCall, parse_calls, unknown_tools
 
 # Enough to see how a sentence ends.
@@ -33,10 +34,13 @@ class AnswerPiece:
     Attributes:
         kind: "reasoning" for its thought, "text" for its answer.
         text: never empty.
+        choices: of a piece of the answer the tokens that were chosen since the piece before, those
+            included that showed nothing.
     """
 
     kind: Literal["reasoning", "text"]
     text: str
+    choices: tuple[Choice, ...] = field(default=(), repr=False, compare=False)
 
 
 class AnswerReader:

@@ -20,6 +20,7 @@ class AnswerText:
         self._reader = steer.reader
         self._finder = StopFinder(writer.config.stop)
         self._shown: dict[str, list[str]] = {"reasoning": [], "text": []}
+        self._num_given = 0
 
     @property
     def is_stopped(self) -> bool:
@@ -56,4 +57,8 @@ class AnswerText:
         if not text:
             return []
         self._shown[kind].append(text)
-        return [AnswerPiece(kind, text)]
+        if kind == "reasoning":
+            return [AnswerPiece(kind, text)]
+        begin, chosen = max(self._num_given, self._reader.answer_begin), self._writer.choices
+        self._num_given = len(chosen)
+        return [AnswerPiece(kind, text, tuple(chosen[begin:]))]

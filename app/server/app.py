@@ -145,14 +145,14 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
         if body.stream:
             given = pieces_of(streams, until=until, request_s=seconds)
             pieces = _counted(given, metrics, "responses")
-            return _events(response_events(config.model_name, body, pieces))
+            return _events(response_events(vlm, config.model_name, body, pieces))
         answers = await read_all(request, streams, until=until, request_s=seconds)
         if answers is None:
             return _left(metrics, "responses")
         metrics.answered(answers[0])
         metrics.count("responses", 200)
         idx = shapes.new_id("resp")
-        return JSONResponse(shapes.response(config.model_name, idx, answers[0], body))
+        return JSONResponse(shapes.response(vlm, config.model_name, idx, answers[0], body))
 
     @app.get("/v1/models", dependencies=guarded, responses=GUARDED, response_model=ModelList)
     async def models() -> dict[str, Any]:

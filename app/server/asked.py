@@ -50,6 +50,7 @@ def prepare_response(vlm: VLM, config: ServerConfig, body: ResponsesBody) -> Pre
         body,
         messages,
         max_tokens=body.max_output_tokens,
+        top_logprobs=body.top_logprobs or 0,
         wanted=answer_format((body.text or {}).get("format")),
         effort=(body.reasoning or {}).get("effort"),
     )

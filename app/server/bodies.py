@@ -70,6 +70,12 @@ class ResponsesBody(Options):
     reasoning: dict[str, Any] | None = None
     truncation: Literal["disabled"] | None = None
     previous_response_id: None = None
+    include: list[Literal["message.output_text.logprobs"]] | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return bool(self.include)
 
 
 def answer_format(asked: dict[str, Any] | None) -> Any:

@@ -13,18 +13,23 @@ from typing import Any
 
 from ...vlm.answer import Answer
 from ...vlm.answer_parts import AnswerPiece
+from ...vlm.vlm import VLM
 from . import shapes
 from .bodies import ResponsesBody
 from .errors import error_body
+from .logprobs import SentLogprobs
 
 _TEXTS = {"reasoning": "response.reasoning_text", "message": "response.output_text"}
 
 
 async def response_events(
-    model: str, body: ResponsesBody, pieces: AsyncIterator[tuple[int, AnswerPiece | Answer]]
+    vlm: VLM,
+    model: str,
+    body: ResponsesBody,
+    pieces: AsyncIterator[tuple[int, AnswerPiece | Answer]],
 ) -> AsyncIterator[str]:
     """The events of one response."""
-    writer = _Writer(model, body)
+    writer = _Writer(vlm, model, body)
     try:
         for event in writer.begin():
             yield event
@@ -38,8 +43,10 @@ async def response_events(
 class _Writer:
     """Knows which item is open, and numbers events."""
 
-    def __init__(self, model: str, body: ResponsesBody) -> None:
-        self._model, self._body = model, body
+    def __init__(self, vlm: VLM, model: str, body: ResponsesBody) -> None:
+        self._vlm, self._model, self._body = vlm, model, body
+        self._sent = SentLogprobs(vlm)
+        self._told: list[dict[str, Any]] = []
         self._id, self._ids = shapes.new_id("resp"), shapes.new_item_ids()
         self._number = -1
         self._begun: list[str] = []
@@ -47,7 +54,7 @@ class _Writer:
         self._text = ""
 
     def begin(self) -> Iterator[str]:
-        begun = shapes.response(self._model, self._id, None, self._body)
+        begun = shapes.response(self._vlm, self._model, self._id, None, self._body)
         yield self._event("response.created", response=begun)
         yield self._event("response.in_progress", response=begun)
 
@@ -59,12 +66,13 @@ class _Writer:
         if self._open is None:
             yield from self._add(kind)
         self._text += piece.text
-        more = {"logprobs": []} if kind == "message" else {}
+        more = {"logprobs": self._logprobs(piece)} if kind == "message" else {}
         yield self._event(f"{_TEXTS[kind]}.delta", **self._place(kind), delta=piece.text, **more)
 
     def end(self, answer: Answer) -> Iterator[str]:
         """What is still to be said of each item, and then the whole."""
-        whole = shapes.response(self._model, self._id, answer, self._body, ids=self._ids)
+        self._logprobs(answer)
+        whole = shapes.response(self._vlm, self._model, self._id, answer, self._body, ids=self._ids)
         for at, item in enumerate(whole["output"]):
             kind = item["type"]
             if kind == "function_call":
@@ -77,10 +85,16 @@ class _Writer:
         yield self._event(f"response.{whole['status']}", response=whole)
 
     def failed(self, error: Exception) -> str:
-        whole = shapes.response(self._model, self._id, None, self._body)
+        whole = shapes.response(self._vlm, self._model, self._id, None, self._body)
         message = error_body(error)["error"]["message"]
         told = {"status": "failed", "error": {"code": "server_error", "message": message}}
         return self._event("response.failed", response=whole | told)
+
+    def _logprobs(self, item: AnswerPiece | Answer) -> list[dict[str, Any]]:
+        """Those of a piece, if they are wanted."""
+        found = self._sent.take(item) if self._body.wants_logprobs else []
+        self._told += found
+        return found
 
     def _item(self, kind: str, text: str | None, status: str) -> dict[str, Any]:
         return shapes.text_item(kind, self._ids[kind], text, status)
@@ -96,7 +110,7 @@ class _Writer:
     def _close(self, kind: str, item: dict[str, Any]) -> Iterator[str]:
         self._open = None
         place = self._place(kind)
-        more = {"logprobs": []} if kind == "message" else {}
+        more = {"logprobs": self._told} if kind == "message" else {}
         yield self._event(f"{_TEXTS[kind]}.done", **place, text=self._text, **more)
         yield self._event("response.content_part.done", **place, part=item["content"][0])
         done = {"output_index": place["output_index"], "item": item}

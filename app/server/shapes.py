@@ -4,12 +4,13 @@ import dataclasses
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...vlm.answer import Answer
 from ...vlm.vlm import VLM
 from .bodies import ResponsesBody
+from .logprobs import answer_choices, token_logprobs
 
 # What a response says of how it was asked for.
 _TOLD_AGAIN = ("instructions", "max_output_tokens", "temperature", "top_p", "text", "reasoning",
@@ -51,22 +52,7 @@ def extras(answer: Answer) -> dict[str, Any]:
     }
 
 
-def logprobs(vlm: VLM, answer: Answer) -> dict[str, Any]:
-    """Of the answer's tokens, without the thought and the end token."""
-
-    def entry(idx: int, logprob: float) -> dict[str, Any]:
-        text = vlm.processor.decode([idx], skip_special_tokens=False)
-        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
-
-    content = []
-    for at in range(answer.usage.reasoning_tokens, len(answer.token_ids)):
-        idx = answer.token_ids[at]
-        if idx in vlm.end_ids:
-            continue
-        top = answer.top_logprobs[at] if answer.top_logprobs else ()
-        content.append(
-            {**entry(idx, answer.logprobs[at]), "top_logprobs": [entry(*each) for each in top]}
-        )
+def chat_logprobs(content: list[dict[str, Any]]) -> dict[str, Any]:
     return {"content": content, "refusal": None}
 
 
@@ -99,7 +85,9 @@ def chat_choice(vlm: VLM, index: int, answer: Answer, *, with_logprobs: bool) ->
         "index": index,
         "message": message,
         "finish_reason": finish_reason(answer),
-        "logprobs": logprobs(vlm, answer) if with_logprobs else None,
+        "logprobs": chat_logprobs(token_logprobs(vlm, answer_choices(answer)))
+        if with_logprobs
+        else None,
         "latentvlm": extras(answer),
     }
 
@@ -109,28 +97,33 @@ def new_item_ids() -> dict[str, str]:
     return {"reasoning": new_id("rs"), "message": new_id("msg")}
 
 
-def text_part(kind: str, text: str) -> dict[str, Any]:
+def text_part(kind: str, text: str, logprobs: Sequence[Any] = ()) -> dict[str, Any]:
     """What an item of text holds."""
     if kind == "reasoning":
         return {"type": "reasoning_text", "text": text}
-    return {"type": "output_text", "text": text, "annotations": []}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
 
 
-def text_item(kind: str, idx: str, text: str | None, status: str) -> dict[str, Any]:
+def text_item(
+    kind: str, idx: str, text: str | None, status: str, logprobs: Sequence[Any] = ()
+) -> dict[str, Any]:
     """A thought or a message; without text, one that begins."""
-    content = [] if text is None else [text_part(kind, text)]
+    content = [] if text is None else [text_part(kind, text, logprobs)]
     more = {"summary": []} if kind == "reasoning" else {"role": "assistant"}
     return {"id": idx, "type": kind, "status": status, "content": content, **more}
 
 
-def response_output(answer: Answer, ids: Mapping[str, str]) -> list[dict[str, Any]]:
+def response_output(
+    vlm: VLM, answer: Answer, ids: Mapping[str, str], *, with_logprobs: bool
+) -> list[dict[str, Any]]:
     """The items of a response: thought, message, calls."""
+    told = token_logprobs(vlm, answer_choices(answer)) if with_logprobs else []
     output: list[dict[str, Any]] = []
     if answer.reasoning:
         output.append(text_item("reasoning", ids["reasoning"], answer.reasoning, "completed"))
     if answer.text or not answer.tool_calls:
         done = "incomplete" if finish_reason(answer) == "length" else "completed"
-        output.append(text_item("message", ids["message"], answer.text, done))
+        output.append(text_item("message", ids["message"], answer.text, done, told))
     for call in tool_calls(answer):
         named = {"type": "function_call", "call_id": call["id"], "status": "completed"}
         output.append({"id": new_id("fc"), **named, **call["function"]})
@@ -138,6 +131,7 @@ def response_output(answer: Answer, ids: Mapping[str, str]) -> list[dict[str, An
 
 
 def response(
+    vlm: VLM,
     model: str,
     idx: str,
     answer: Answer | None,
@@ -160,7 +154,11 @@ def response(
         "parallel_tool_calls": asked.parallel_tool_calls is not False,
         "tool_choice": asked.tool_choice or "auto",
         "tools": asked.tools or [],
-        "output": [] if answer is None else response_output(answer, ids or new_item_ids()),
+        "output": []
+        if answer is None
+        else response_output(
+            vlm, answer, ids or new_item_ids(), with_logprobs=asked.wants_logprobs
+        ),
         **{key: getattr(asked, key) for key in _TOLD_AGAIN},
     }
     if answer is not None:

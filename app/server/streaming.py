@@ -11,14 +11,19 @@ from ...vlm.vlm import VLM
 from . import shapes
 from .bodies import ChatBody
 from .errors import error_body
+from .logprobs import SentLogprobs
 
 Pieces = AsyncIterator[tuple[int, AnswerPiece | Answer]]
 
 
 async def chat_events(vlm: VLM, model: str, body: ChatBody, pieces: Pieces) -> AsyncIterator[str]:
-    """`chat.completion.chunk`s; log-probabilities come in an answer's last one."""
+    """`chat.completion.chunk`s; log-probabilities come with the text of their tokens.
+
+    Those of tokens that show no text, such as a call's, come in an answer's last chunk.
+    """
     idx, created = shapes.new_id("chatcmpl"), int(time.time())
     answers: list[Answer] = []
+    sent = [SentLogprobs(vlm) for _ in range(body.n)]
 
     def event(choices: list[dict[str, Any]], **more: Any) -> str:
         chunk = {"id": idx, "object": "chat.completion.chunk", "created": created, "model": model}
@@ -33,7 +38,10 @@ async def chat_events(vlm: VLM, model: str, body: ChatBody, pieces: Pieces) -> A
         async for index, item in pieces:
             if isinstance(item, AnswerPiece):
                 key = "content" if item.kind == "text" else "reasoning_content"
-                yield event([choice(index, {key: item.text})])
+                shown = choice(index, {key: item.text})
+                if body.logprobs and item.kind == "text":
+                    shown["logprobs"] = shapes.chat_logprobs(sent[index].take(item))
+                yield event([shown])
                 continue
             answers.append(item)
             delta: dict[str, Any] = {}
@@ -43,7 +51,7 @@ async def chat_events(vlm: VLM, model: str, body: ChatBody, pieces: Pieces) -> A
             last = choice(index, delta, latentvlm=shapes.extras(item))
             last["finish_reason"] = shapes.finish_reason(item)
             if body.logprobs:
-                last["logprobs"] = shapes.logprobs(vlm, item)
+                last["logprobs"] = shapes.chat_logprobs(sent[index].take(item))
             yield event([last])
         if body.stream_options and body.stream_options.include_usage:
             yield event([], usage=shapes.chat_usage(answers))

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import av
 import numpy as np
 from av.error import FFmpegError
 from av.stream import Disposition
 
 from . import complaints
+from .container import open_container
 from .index import FrameIndex, UnreadableError
 
 Frames = Iterator[tuple[int, np.ndarray]]
@@ -49,7 +49,7 @@ class AvReader:
         self._open()
 
     def _open(self) -> None:
-        self._container: Any = av.open(self._path)
+        self._container: Any = open_container(self._path)
         self._stream = video_stream(self._container)
         self._stream.codec_context.thread_count = self._threads
         self._stream.thread_type = "AUTO"

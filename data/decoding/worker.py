@@ -19,12 +19,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-import av
 import numpy as np
 from av.error import FFmpegError
 from PIL import Image
 
 from . import complaints
+from .container import is_plain_text, open_container
 from .index import FrameIndex, UnreadableError, build_index
 from .readers import (
     DECORD_CODECS,
@@ -68,7 +68,7 @@ class Worker:
 
     def _open(self, path: str, max_pixels: int) -> None:
         complaints.forget()
-        with av.open(path) as container:
+        with open_container(path) as container:
             stream = video_stream(container)
             codec = stream.codec_context
             width, height = codec.width, codec.height
@@ -102,6 +102,7 @@ class Worker:
                 "notes": notes,
                 "is_for_decord": index.pts is not None
                 and not self._turn
+                and not is_plain_text(path)
                 and name in DECORD_CODECS
                 and is_exact,
             },
@@ -165,7 +166,7 @@ def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 def _turn_of(path: str, index: FrameIndex) -> int:
     """Degrees, counter-clockwise, by which stored frames must be turned to stand upright."""
-    with av.open(path) as container:
+    with open_container(path) as container:
         try:
             for frame in container.decode(video_stream(container)):
                 return round(frame.rotation / 90) * 90 % 360

@@ -35,7 +35,6 @@ _FOREIGN = (
 _VIDEOS = (
     *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
     (0, b"\x1aE\xdf\xa3"),  # Matroska, WebM
-    (8, b"AVI "),
     (0, b"FLV\x01"),
     (0, b"OggS"),
     (0, b"0&\xb2u\x8ef\xcf\x11"),  # ASF, WMV
@@ -57,6 +56,8 @@ def is_video(head: bytes) -> bool:
         return False
     if head[:1] == b"G" and len(head) > 188 and head[188:189] == b"G":  # MPEG transport stream
         return not head.startswith(b"GIF8")
+    if head[8:12] == b"AVI ":
+        return head[:4] == b"RIFF"
     return any(head.startswith(magic, offset) for offset, magic in _VIDEOS)
 
 

@@ -30,8 +30,8 @@ def read_video(
     """Reads chosen frames of a video. Safe to call from several threads.
 
     Args:
-        source: a path or the bytes of a video file (whatever FFmpeg knows), of an animated GIF,
-            WebP or PNG; a folder of pictures; or a list of pictures.
+        source: a path or the bytes of a video file (whatever FFmpeg knows that lies in one file),
+            of an animated GIF, WebP or PNG; a folder of pictures; or a list of pictures.
         needs: which frames, and how large; None is all of them as they are.
         fps, timestamps: when the pictures of a folder or list were taken; a file has its own times.
         limits: what the call may cost.

@@ -40,6 +40,7 @@ class VideoFile:
             MediaError: it is no video, is too large, or cannot be read in time.
         """
         self.name, self.notes, self.fallbacks = name, [], []
+        path = os.path.abspath(path)  # a relative one could look like an address
         self._path, self._limits = path, limits
         self._until = time.monotonic() + limits.total_s
         self._backends = ["pyav"]

@@ -75,6 +75,47 @@ def test_chat_streams_what_it_would_answer(server) -> None:
     assert usage is not None and usage.model_dump() == whole.usage.model_dump()
 
 
+def test_logprobs_come_with_the_text_of_their_tokens(server) -> None:
+    options = {"logprobs": True, "top_logprobs": 2, "max_tokens": 12}
+    whole = create(server.client(), user("Who?"), **options).choices[0]
+    told, num_chunks = [], 0
+    for chunk in create(server.client(), user("Who?"), stream=True, **options):
+        choice = chunk.choices[0]
+        if choice.delta.content:
+            num_chunks += 1
+            assert choice.logprobs.content, "text without its tokens"
+            joined = "".join(each.token for each in choice.logprobs.content)
+            assert choice.delta.content in joined or "\ufffd" in joined
+        told += choice.logprobs.content if choice.logprobs else []
+    assert num_chunks > 1
+    assert [each.token for each in told] == [each.token for each in whole.logprobs.content]
+    for ours, theirs in zip(told, whole.logprobs.content, strict=True):
+        assert ours.logprob == pytest.approx(theirs.logprob, abs=2e-3)
+        assert len(ours.top_logprobs) == 2
+
+
+def test_logprobs_of_a_response(server) -> None:
+    asked = {
+        **{"model": "latentvlm", "input": "Who?", "max_output_tokens": 12, "temperature": 0},
+        **{"include": ["message.output_text.logprobs"], "top_logprobs": 1},
+    }
+    client = server.client()
+    told = client.responses.create(**asked).output[0].content[0].logprobs
+    deltas, last = [], None
+    for event in client.responses.create(**asked, stream=True):
+        if event.type == "response.output_text.delta":
+            assert event.logprobs
+            deltas += event.logprobs
+        last = event
+    assert last is not None
+    tokens = [each.token for each in told]
+    assert tokens and tokens == [e.token for e in last.response.output[0].content[0].logprobs]
+    assert [each.token for each in deltas] == tokens[: len(deltas)]
+    assert [each.top_logprobs[0].token for each in told] == tokens, "greedy takes the likeliest"
+    del asked["include"]
+    assert not client.responses.create(**asked).output[0].content[0].logprobs
+
+
 def test_stop_and_seed(server) -> None:
     def ask(**more) -> str:
         options = {"temperature": 1.2, "seed": 5, "max_tokens": 24, **more}

@@ -47,11 +47,16 @@ def test_a_thought_comes_apart(says: Callable) -> None:
         assert (message.reasoning_content, message.content) == (THOUGHT, ANSWER)
         told = found.usage.completion_tokens_details
         assert 0 < told.reasoning_tokens < found.usage.completion_tokens
-        texts = {"reasoning_content": "", "content": ""}
-        for chunk in create(server.client(), user("Who?"), max_tokens=200, stream=True):
+        texts, tokens = {"reasoning_content": "", "content": ""}, ""
+        for chunk in create(
+            server.client(), user("Who?"), max_tokens=200, stream=True, logprobs=True
+        ):
             for choice in chunk.choices:
                 for key in texts:
                     texts[key] += getattr(choice.delta, key, None) or ""
+                told = choice.logprobs.content if choice.logprobs else []
+                tokens += "".join(each.token for each in told)
+        assert tokens.strip() == ANSWER, "those of the thought are not told"
         assert texts == {"reasoning_content": THOUGHT, "content": ANSWER}
 
 
