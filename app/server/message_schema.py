@@ -7,7 +7,11 @@ from typing import Any
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
-    properties = required | (optional or {})
+    """What is optional may be null: clients send what they got, and that has nulls."""
+    optional = {
+        key: {"anyOf": [value, {"type": "null"}]} for key, value in (optional or {}).items()
+    }
+    properties = required | optional
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
