@@ -36,7 +36,7 @@ from .prepared import Prepared
 from .prompt import Model
 from .reasoning import Thinking, ThoughtSteer
 from .sampling import GenerationConfig
-from .tool_grammar import call_grammar
+from .tool_grammar import Grammar, call_grammar
 from .video_parts import VideoOpener, video_warnings
 
 _ROOM = 4  # pages leave this part of the context to the answer, or less if it may be no longer
@@ -54,7 +54,7 @@ class Request:
     thinking: Thinking = Thinking()
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str = "auto"
-    answer_format: AnswerFormat | None = None
+    answer_format: AnswerFormat | Grammar | None = None
     is_cancelled: Callable[[], bool] = never
     evs: EVSConfig | None = None
     frames: FrameChoice = FrameChoice()

@@ -1,4 +1,4 @@
-"""Answers that are JSON, or a call: of every next token it is known whether it can become that.
+"""Answers of a form (JSON, a call, a value): of every next token it is known whether it can be so.
 
 The grammar is llguidance's. It begins with the answer: a thought before it is free.
 """
@@ -63,7 +63,7 @@ def new_constraint(
     from llguidance import LLMatcher
 
     if isinstance(wanted, Grammar):
-        grammar = _check_length(wanted.lark, "tools have")
+        grammar = _check_length(wanted.lark, "grammar of the tools or choices has")
     else:
         grammar = _json_grammar(wanted)
     first = LLMatcher(vocabulary, grammar, log_level=0)
@@ -105,8 +105,7 @@ def _vocabulary(processor: Processor, end_ids: Collection[int], size: int) -> An
         from llguidance import LLTokenizer
     except ImportError as error:
         raise MissingDependencyError(
-            "An answer in JSON and a call that is forced need llguidance; install it with: "
-            "pip install 'latentvlm[serve]'"
+            "Answers of a given form need llguidance; install it with: pip install llguidance"
         ) from error
     with _lock:
         if processor not in _vocabularies:

@@ -1,7 +1,8 @@
 """Fields of a document as typed values: one question a field, written together, over pages that are
 encoded once.
 
-A field that the model says is not in the document, or whose answer is of another type, is empty.
+The answer to a question is held to the type of its field as it is written. A field that the model
+says is not in the document is empty.
 """
 
 import re
@@ -13,13 +14,19 @@ from ..errors import ConfigError
 from .answer import Answer
 from .ask_options import AskOptions
 from .conversation import Medium
+from .field_grammar import field_grammar
 from .field_values import TYPES, FieldType, read_choice, read_value
 from .limits import ModelLimits
+from .tool_grammar import Grammar
 
 if TYPE_CHECKING:
     from .vlm import VLM
 
-_ABSENT = re.compile(r"not (?:in|on|given in) (?:the|this) (?:document|page)", re.IGNORECASE)
+_ABSENT = re.compile(
+    r"not (?:in|on|given in|found in) (?:the|this) (?:document|page)"
+    r"|^(?:none|n/a|not (?:given|found|stated|available))\.?$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +69,11 @@ class FieldSpec:
         """The question."""
         return self.question or f"What is the {self.name.replace('_', ' ')}?"
 
+    @property
+    def answer_format(self) -> Grammar | None:
+        """What an answer may be; None is anything."""
+        return field_grammar(self.type, self.choices)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
@@ -76,7 +88,8 @@ class Extracted:
         ```
 
     Attributes:
-        value: None where the document has no such field, or the answer is of another type.
+        value: None where the document has no such field, or the answer cannot be read as one, such
+            as a day that no month has.
         text: the answer as the model gave it.
         confidence: how often an answer of this kind of confidence was right on held-out documents,
             if the model was calibrated; else the model's own.
@@ -122,10 +135,15 @@ def extract(
 ) -> dict[str, Extracted]:
     """Ask for each field; `options` go to `VLM.ask_batch`.
 
+    A thought before an answer is free.
+
     Raises:
         MediaError, PromptError: as `VLM.ask`.
     """
-    questions = [{"question": each.asked, "media": list(media)} for each in fields]
+    questions = [
+        {"question": each.asked, "media": list(media), "answer_format": each.answer_format}
+        for each in fields
+    ]
     answers = vlm.ask_batch(questions, **options)
     # The number of a page that was picked out of a document is not known from the answer.
     first = 1 if options.get("pages") is None and len(media) == 1 else None
@@ -147,8 +165,8 @@ def judge(
     page = first_page if len(answer.usage.page_tokens) == 1 else None
     if answer.pages:
         page = answer.pages[0].number or answer.pages[0].index + 1
-    value = None
-    if text and not _ABSENT.search(text):
+    value = text if text in spec.choices else None
+    if text and value is None and not _ABSENT.search(text):
         value = read_choice(text, spec.choices) if spec.choices else read_value(text, spec.type)
     return Extracted(
         value=value,

@@ -7,8 +7,10 @@ from typing import Literal, TypeAlias
 
 FieldType: TypeAlias = Literal["string", "number", "integer", "date", "boolean"]
 TYPES: tuple[FieldType, ...] = ("string", "number", "integer", "date", "boolean")
-_NUMBER = re.compile(r"[-+]?\d[\d.,' ]*")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# A sign may stand before the currency.
+_NUMBER = re.compile(r"([-+]?)(?:(?:[$€£¥₹]|\b[A-Z]{3})\s?)?([-+]?\d[\d.,' ]*)")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:[.,' ]\d{3})+")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TRUTHS = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -42,7 +44,11 @@ def read_value(text: str, kind: FieldType) -> str | float | int | bool | None:
     found = _NUMBER.search(text)
     if found is None:
         return None
-    number = _read_number(found[0])
+    sign, digits = found.groups()
+    digits = sign.strip("+") + digits.strip() if digits[0].isdecimal() else digits.strip()
+    if kind == "integer" and _THOUSANDS.fullmatch(digits):
+        return int(re.sub(r"[.,' ]", "", digits))
+    number = _read_number(digits)
     if kind == "number" or number is None:
         return number
     return int(number) if number == int(number) else None
@@ -69,7 +75,7 @@ def _read_number(text: str) -> float | None:
 def _read_date(text: str) -> str | None:
     """Dates as documents print them: 2024-05-31, 31.05.2024, 5 May 2024, May 5, 2024."""
     parts = re.findall(r"\d+|[A-Za-z]{3,}", text)
-    month = next((_MONTHS.index(p[:3].lower()) + 1 for p in parts if p[:3].lower() in _MONTHS), 0)
+    month = next((MONTHS.index(p[:3].lower()) + 1 for p in parts if p[:3].lower() in MONTHS), 0)
     numbers = [int(p) for p in parts if p.isdecimal()][:3]
     if month and len(numbers) == 2:
         day, year = sorted(numbers)

@@ -68,7 +68,8 @@ def _begin(
     streams: list[EngineStream] = []
     for spec in specs:
         message = question_message(spec.asked, [file])
-        request = make_request([message], is_cancelled=stopped.is_set)
+        asked = make_request([message], is_cancelled=stopped.is_set)
+        request = replace(asked, answer_format=spec.answer_format)
         streams += model.engine.submit(model.vlm.prepare(request), wait=True)
     return streams
 
