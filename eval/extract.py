@@ -35,6 +35,11 @@ def without_thinking(text: str) -> str:
     return text.split("<think>")[0].strip()
 
 
+def without_end_mark(text: str) -> str:
+    """The reply as TempCompass's authors take it: no end mark, no outer blanks."""
+    return text.replace("</s>", "").strip()
+
+
 def strict_letter(text: str, options: Sequence[str], *, count: int = 0) -> str | None:
     """The letter that a reply states, if it states exactly one.
 
@@ -109,13 +114,23 @@ def first_letter(text: str, letters: str, dropped: Sequence[str]) -> str | None:
     return next((char for char in text if char in letters), None)
 
 
-def bracketed_or_last(text: str, options: Sequence[str]) -> str | None:
-    """MMMU's order: "(A)", then "A ", then "A.", then an option's text; of several the last."""
+# How a letter is looked for, and where it then stands.
+LMMS_EVAL_FORMS = (("({})", "({})"), ("{} ", " {} "), ("{}.", " {} "))
+MMMU_FORMS = (("({})", "({})"), (" {} ", " {} "))
+
+
+def bracketed_or_last(
+    text: str, options: Sequence[str], forms: Sequence[tuple[str, str]]
+) -> str | None:
+    """The last letter of the first form that there is; else the last option's text.
+
+    MMMU's authors look for "(A)" and " A ", lmms-eval for "(A)", "A " and "A.".
+    """
     for mark in ",.!?;:'":
         text = text.strip(mark)
     text = f" {text} "
     letters = ascii_uppercase[: len(options)]
-    for form, place in (("({})", "({})"), ("{} ", " {} "), ("{}.", " {} ")):
+    for form, place in forms:
         found = [letter for letter in letters if form.format(letter) in text]
         if found:
             return max(found, key=lambda letter: text.rfind(place.format(letter)))

@@ -1,8 +1,11 @@
 """TempCompass: what changes over time in a short video. Y. Liu et al., ACL Findings 2024.
 
 Its three tasks with one right answer; captions are judged by a language model and are left out.
-The captions to choose from are lettered A, B, ... here, whatever they are called in the file.
+Captions to choose from are shown under the labels of the file ("Caption A", "Sentence 2").
 """
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from ...errors import DataError
 from ..metrics import Gold
@@ -32,15 +35,15 @@ def _draft(row: Row, task: str, video: str, dim: str, values, number: int) -> Dr
     question, answer = str(values.get("question") or ""), str(values.get("answer") or "")
     if not question or not answer:
         raise DataError("it has no question or no answer")
-    head, *lines = question.strip().split("\n")
+    head, *lines = (line for line in question.strip().split("\n") if line.strip())
+    options = ""
     if task == "yes_no":
-        gold, metric, options = Gold(answers=(answer.strip().lower(),)), "yes_no", ""
+        gold, metric = Gold(answers=(answer.strip().lower(),)), "yes_no"
+    elif task == "caption_matching":
+        gold, metric, options = _captions(lines, answer), "tempcompass_captions", "\n".join(lines)
     else:
-        texts = [line.split(". " if task == "multi-choice" else ": ", 1)[-1] for line in lines]
-        same = [idx for idx, line in enumerate(lines) if line.strip() == answer.strip()]
-        gold = choice_gold(same[0] if same else answer, texts)
-        metric = "tempcompass" if task == "multi-choice" else "choice"
-        options = lettered(texts)
+        texts = [line.split(". ", 1)[-1] for line in lines]
+        gold, metric, options = _gold(lines, answer, texts), "tempcompass", lettered(texts)
     return Draft(
         id=f"tempcompass/{task}/{video}/{dim}/{number}",
         values={"question": head, "options": options},
@@ -51,6 +54,21 @@ def _draft(row: Row, task: str, video: str, dim: str, values, number: int) -> Dr
         kind=f"{task}: {dim}",
         group=video,
     )
+
+
+def _gold(lines: list[str], answer: str, texts: Sequence[str]) -> Gold:
+    """The answer is a whole line as it stands in the question."""
+    same = [idx for idx, line in enumerate(lines) if line.strip() == answer.strip()]
+    return choice_gold(same[0] if same else answer, texts)
+
+
+def _captions(lines: list[str], answer: str) -> Gold:
+    if not lines:
+        raise DataError("it has no captions")
+    if bad := [line for line in lines if ": " not in line]:
+        raise DataError(f"its caption {bad[0]!r} has no label, as in 'Caption A: ...'")
+    labels, texts = zip(*(line.split(": ", 1) for line in lines), strict=True)
+    return replace(_gold(lines, answer, texts), texts=labels)
 
 
 TEMPCOMPASS = Benchmark(

@@ -16,7 +16,6 @@ from .multiple_choice import (
     MLVU,
     MMMU,
     MVBENCH,
-    TEMPCOMPASS,
     VIDEO_MME,
     VIDEO_MME_V2,
 )
@@ -24,6 +23,7 @@ from .ocrbench import OCRBENCH
 from .ocrbench_v2 import OCRBENCH_V2, ocrbench_v2_totals
 from .open_answer import OPEN_ANSWER
 from .relaxed_accuracy import RELAXED_ACCURACY
+from .tempcompass import CAPTIONS, TEMPCOMPASS
 from .totals import logic_score, macro_mean, relevance_score
 from .vqa_accuracy import VQA_ACCURACY
 from .yes_no import YES_NO
@@ -48,6 +48,7 @@ METRICS = {
     "ocrbench_v2": OCRBENCH_V2,
     "relaxed_accuracy": RELAXED_ACCURACY,
     "tempcompass": TEMPCOMPASS,
+    "tempcompass_captions": CAPTIONS,
     "video_mme": VIDEO_MME,
     "video_mme_v2": VIDEO_MME_V2,
     "vqa_accuracy": VQA_ACCURACY,

@@ -1,15 +1,17 @@
-"""Multiple choice: AI2D, MMMU, Video-MME (v1, v2), MLVU, MVBench, LongVideoBench and others.
+"""Multiple choice: AI2D, MMMU, Video-MME (v1, v2), MLVU, MVBench, LongVideoBench, EgoSchema.
 
 What the benchmarks differ in is only how a letter is read from the reply (`eval/extract.py`).
 VLMEvalKit's rules are those of its `exact_matching`, which asks no judge model.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from string import ascii_uppercase
 
 from ...errors import DataError
 from ..extract import (
+    LMMS_EVAL_FORMS,
+    MMMU_FORMS,
     bracketed_or_last,
     earliest_letter,
     first_letter,
@@ -26,7 +28,6 @@ Reader = Callable[[str, Gold], str | None]
 _HEAD = re.compile(r"^\s*([A-Z])\.")
 _OPTION = re.compile(r"^([A-E])\.\s*(.+)$", re.IGNORECASE)
 _LONE_LETTER = re.compile(r"\b([A-E])\b", re.IGNORECASE)
-_LEADING = re.compile(r"([ABCD])(?:\Z|[.)])")
 _ANSWER_IS = (
     "The best answer is",
     "The correct answer is",
@@ -55,7 +56,7 @@ def _by(reader: Reader, *, guesses: bool = False) -> Grader:
     return grade
 
 
-def _checked(grader: Grader) -> Grader:
+def checked(grader: Grader) -> Grader:
     """The kits give 0 to every reply if the gold names no option; that is a fault of the row."""
 
     def grade(prediction: str, gold: Gold) -> Grade | float:
@@ -70,8 +71,10 @@ def _checked(grader: Grader) -> Grader:
     return grade
 
 
-def _strict(prediction: str, gold: Gold) -> str | None:
-    return strict_letter(prediction, gold.options)
+def stated_letter(prediction: str, gold: Gold) -> Grade:
+    """The strict rule of every choice among lettered options."""
+    letter = strict_letter(prediction, gold.options)
+    return Grade(score=float(letter == gold.answers[0]), taken=letter) if letter else unparsed()
 
 
 def _inferred(prediction: str, gold: Gold) -> str | None:
@@ -133,8 +136,8 @@ def _mvbench_form(text: str) -> str:
 
 
 def _mvbench_first_word(prediction: str, gold: Gold) -> bool:
-    """Whether the reply's first word is a part of "(b)", or has it: an empty reply is right."""
-    word, right = prediction.lower().strip().split(" ")[0], f"({gold.answers[0].lower()})"
+    """Whether the reply's first word is a part of "(b)", or has it: an empty word is right."""
+    word, right = prediction.lower().split(" ")[0], f"({gold.answers[0].lower()})"
     return word.replace(".", "") in right or right in word
 
 
@@ -143,7 +146,7 @@ def _mvbench_official(prediction: str, gold: Gold) -> float:
 
 
 def _mvbench_vlmevalkit(prediction: str, gold: Gold) -> Grade | float:
-    if _mvbench_first_word(prediction, gold):
+    if _mvbench_first_word(prediction.strip(), gold):
         return Grade(score=1.0, taken=gold.answers[0])
     return _by(_inferred)(prediction, gold)
 
@@ -163,19 +166,8 @@ def _mlvu_official(prediction: str, gold: Gold) -> Grade:
     return Grade(score=float(taken == gold.answers[0]), taken=taken)
 
 
-def _tempcompass(prediction: str, gold: Gold) -> Grade:
-    """The whole option, or a letter at the very beginning; beyond that the kits ask a judge."""
-    right = gold.answers[0]
-    if prediction == f"{right}. {gold.options[ascii_uppercase.index(right)]}":
-        return Grade(score=1.0, taken=right)
-    found = _LEADING.match(prediction)
-    if not found:
-        return unparsed()
-    return Grade(score=float(found.group(1) == right), taken=found.group(1))
-
-
-def _bracketed(prediction: str, gold: Gold) -> str | None:
-    return bracketed_or_last(prediction, gold.options)
+def _bracketed(forms: Sequence[tuple[str, str]]) -> Reader:
+    return lambda prediction, gold: bracketed_or_last(prediction, gold.options, forms)
 
 
 def _metric(name: str, lmms_eval: Grader, vlmevalkit: Grader, official: Grader) -> Metric:
@@ -183,9 +175,9 @@ def _metric(name: str, lmms_eval: Grader, vlmevalkit: Grader, official: Grader) 
         Profile.LMMS_EVAL: lmms_eval,
         Profile.VLMEVALKIT: vlmevalkit,
         Profile.OFFICIAL: official,
-        Profile.STRICT: _by(_strict),
+        Profile.STRICT: stated_letter,
     }
-    return Metric(name=name, graders={key: _checked(each) for key, each in graders.items()})
+    return Metric(name=name, graders={key: checked(each) for key, each in graders.items()})
 
 
 _LVB = (*_ANSWER_IS, *_BEST)
@@ -193,12 +185,17 @@ _V1 = (*_ANSWER_IS, *_FUSED, *_LABELS)
 _V2 = ("Final Answer:", *_ANSWER_IS, *_BEST, *_LABELS)
 
 AI2D = _metric("AI2D", _ai2d_lmms, _by(_inferred), _ai2d_lmms)
-MMMU = _metric("MMMU", _by(_bracketed, guesses=True), _by(_inferred), _by(_bracketed, guesses=True))
+MMMU = _metric(
+    "MMMU",
+    _by(_bracketed(LMMS_EVAL_FORMS), guesses=True),
+    _by(_inferred),
+    _by(_bracketed(MMMU_FORMS), guesses=True),
+)
 VIDEO_MME = _metric(
     "Video-MME",
     _by(_ranked("ABCD")),
     _by(_first_or_inferred("ABCD", _V1)),
-    _by(_first("ABCD", _V1)),
+    _by(_first("ABCD", (*_ANSWER_IS, *_FUSED))),
 )
 VIDEO_MME_V2 = _metric(
     "Video-MME v2",
@@ -214,20 +211,19 @@ LONGVIDEOBENCH = _metric(
     _by(_first_or_inferred("ABCDE", _V1)),
     _by(_first("ABCDE", _LVB), guesses=True),
 )
-TEMPCOMPASS = _metric("TempCompass", _tempcompass, _tempcompass, _tempcompass)
 EGOSCHEMA = Metric(
     name="EgoSchema",
     graders={
-        Profile.LMMS_EVAL: _checked(_by(_earliest, guesses=True)),
-        Profile.STRICT: _checked(_by(_strict)),
+        Profile.LMMS_EVAL: checked(_by(_earliest, guesses=True)),
+        Profile.STRICT: checked(stated_letter),
     },
 )
 # A choice whose benchmark has no rules of its own: the kits' rules for any.
 CHOICE = Metric(
     name="multiple choice",
     graders={
-        Profile.LMMS_EVAL: _checked(_by(_ranked_among_options)),
-        Profile.VLMEVALKIT: _checked(_by(_inferred)),
-        Profile.STRICT: _checked(_by(_strict)),
+        Profile.LMMS_EVAL: checked(_by(_ranked_among_options)),
+        Profile.VLMEVALKIT: checked(_by(_inferred)),
+        Profile.STRICT: checked(stated_letter),
     },
 )

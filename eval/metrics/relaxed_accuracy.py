@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"[-+−]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?")
 
 
 def relaxed_match(prediction: str, gold: str) -> bool:
-    """As ChartQA's and both kits' code has it.
+    """As Pix2Struct's code, which ChartQA is scored with, and both kits' have it.
 
     A gold of 0 is compared as text, so "0.0" is wrong for "0"; a percent sign divides by 100, so
     "5" is wrong for "5%"; "1,000" and "$5" are no numbers.
@@ -81,7 +81,7 @@ RELAXED_ACCURACY = Metric(
     graders={
         Profile.LMMS_EVAL: _as_written,
         Profile.VLMEVALKIT: _stripped,
-        Profile.OFFICIAL: _stripped,
+        Profile.OFFICIAL: _as_written,
         Profile.STRICT: _strict,
     },
 )

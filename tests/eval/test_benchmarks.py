@@ -72,6 +72,13 @@ def test_prompts_are_the_published_ones(tmp_path: Path) -> None:
         LAYOUTS[name][0](tmp_path / name)
         loaded = load_benchmark(BENCHMARKS[name], tmp_path / name)
         assert loaded.questions[0].text == text
+    LAYOUTS["tempcompass"][0](tmp_path / "tempcompass")
+    asked = {
+        each.text
+        for each in load_benchmark(BENCHMARKS["tempcompass"], tmp_path / "tempcompass").questions
+    }
+    captions = "Which caption?\nCaption A: a cat\nCaption B: a dog"
+    assert f"{captions}\nPlease directly give the best option:" in asked
     assert "Q1: How much?\nA1: 5\nQ2: And then?" in loaded.questions[1].text
 
 

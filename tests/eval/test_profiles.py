@@ -28,6 +28,7 @@ FEWER_PROFILES = {
     "egoschema": {Profile.LMMS_EVAL, Profile.STRICT},
 }
 OPTIONS = ("A red cup", "The dog", "Blue", "Steel")
+LABELS = ("Caption A", "Caption B", "Caption C", "Caption D")
 
 
 def grade(metric: str, prediction: str, gold: Gold, profile: str = "strict") -> Grade:
@@ -42,6 +43,8 @@ def example(metric: str) -> tuple[str, Gold]:
         return "steel", Gold(answers=("steel",), kind="Str")
     if metric == "yes_no":
         return "Yes, it is.", Gold(answers=("yes",))
+    if metric == "tempcompass_captions":
+        return "D", Gold(answers=("D",), options=OPTIONS, texts=LABELS)
     if METRICS[metric].name in (
         "AI2D",
         "EgoSchema",
@@ -193,6 +196,47 @@ def test_an_unknown_profile_is_named() -> None:
 )
 def test_strict_reads_one_letter_or_none(reply: str, letter: str | None) -> None:
     assert strict_letter(reply, OPTIONS) == letter
+
+
+@pytest.mark.parametrize(
+    ("reply", "published", "strict"),
+    [
+        ("Sentence 2: a dog", 1, 1),
+        ("Sentence 2", 1, 1),
+        ("2", 1, 1),
+        ("2.", 1, 1),
+        ("a dog", 1, 1),
+        ("2) a dog", 1, 1),
+        ("1) Sentence 2", 0, 0),  # The text behind a bracket is read where it is a caption.
+        ("sentence 2.", 0, 1),
+        ("**Sentence 2**", 0, 1),
+        ("The answer is Sentence 2.", 0, 1),
+        ("A dog.", 0, 1),
+        ("2 dogs", 0, 0),
+        ("Sentence 1 or Sentence 2", 0, 0),
+        ("It is not Sentence 2", 0, 0),
+        ("Sentence 1: a dog", 0, 0),
+        ("B", 0, 1),
+    ],
+)
+def test_a_caption_is_told_by_its_label_or_its_text(
+    reply: str, published: int, strict: int
+) -> None:
+    labels = ("Sentence 1", "Sentence 2")
+    gold = Gold(answers=("B",), options=("a cat", "a dog"), texts=labels)
+    for profile in ("official", "lmms-eval", "vlmevalkit"):
+        assert grade("tempcompass_captions", reply, gold, profile).score == published, profile
+    assert grade("tempcompass_captions", reply, gold).score == strict
+
+
+def test_captions_that_are_the_same_are_both_right_and_labels_are_needed() -> None:
+    gold = Gold(answers=("A",), options=("a cat", "a cat"), texts=("Option B", "Option A"))
+    assert grade("tempcompass_captions", "a cat", gold, "official").score == 1
+    assert grade("tempcompass_captions", "a cat", gold).outcome == Outcome.UNPARSED
+    assert grade("tempcompass_captions", "Option B", gold).taken == "A"
+    for profile in Profile:
+        with pytest.raises(DataError, match="a label of each"):
+            grade("tempcompass_captions", "A", Gold(answers=("A",), options=("x", "y")), profile)
 
 
 def test_an_option_may_itself_say_no() -> None:

@@ -229,6 +229,42 @@ def yes_no_pair(rng: random.Random) -> tuple[str, Gold]:
     return mutated(rng, prediction) if rng.random() < 0.3 else prediction, Gold(answers=(gold,))
 
 
+def caption_pair(rng: random.Random) -> tuple[str, Gold]:
+    """Captions under labels, as TempCompass has them, and replies that repeat a part of them."""
+    word = rng.choice(("Caption", "Sentence", "Option"))
+    labels = tuple(f"{word} {name}" for name in rng.choice(("AB", "12", "ABC", "BA")))
+    captions = tuple(f"{rng.choice(('', '', 'so: '))}{phrase(rng, 4)}" for _ in labels)
+    if rng.random() < 0.05:
+        captions = captions[:1] * len(labels)
+    at, other = rng.randrange(len(labels)), rng.randrange(len(labels))
+    label, caption, name = labels[at], captions[at], labels[at].split()[1]
+    forms = (
+        f"{label}: {caption}",
+        label,
+        f"{label}.",
+        name,
+        f"{name}.",
+        f"({name}) {caption}",
+        f"{name}) {caption}",
+        f"({name}) {labels[other]}",
+        caption,
+        f"{caption}.",
+        f"{name}: {caption}",
+        f"The answer is {label}.",
+        f"{label} and not {labels[other]}",
+        f"{captions[other]}",
+        f"{label.lower()}",
+        f"It is {caption}",
+        "neither",
+        "",
+    )
+    prediction = rng.choice(forms)
+    if rng.random() < 0.2:
+        prediction = mutated(rng, prediction)
+    gold = "ABC"[rng.choice((at, other))]
+    return prediction, Gold(answers=(gold,), options=captions, texts=labels)
+
+
 def eight_choices(rng: random.Random) -> tuple[str, Gold]:
     return choice_pair(rng, fewest=8, most=8)
 
@@ -476,13 +512,17 @@ MAKERS: dict[str, Callable[[random.Random], tuple[str, Gold]]] = {
     "ocrbench_v2/words": v2_words,
     "relaxed_accuracy": chart_pair,
     "tempcompass": lambda rng: choice_pair(rng, most=4),
+    "tempcompass_captions": caption_pair,
     "video_mme": lambda rng: choice_pair(rng, most=4),
     "video_mme_v2": eight_choices,
     "vqa_accuracy": vqa_pair,
     "yes_no": yes_no_pair,
 }
-# Metrics that a kit has no rule for.
-LACKING = {"vlmevalkit": ("egoschema",)}
+# Metrics that a kit has no rule for, or of which the authors published no code.
+LACKING = {
+    "vlmevalkit": ("egoschema",),
+    "official": ("ai2d", "choice", "egoschema", "longvideobench"),
+}
 
 
 def pairs(name: str, count: int, *, seed: int = 0) -> Iterator[tuple[str, Gold]]:
