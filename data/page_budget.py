@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import ConfigError, PromptError
-from ..token_reduction.budget import image_tokens
+from ..token_reduction.budget import (
+    dropped_tokens,
+    image_tokens,
+    least_tokens,
+    plan_evs,
+    plan_videos,
+)
 from ..token_reduction.evs import EVSConfig
 from ..token_reduction.page_budget import share_pages
 from .image_transform import ImageTransform, PackedImages
@@ -51,37 +57,71 @@ def fit_pages(
     return replace(packed, infos=tuple(infos))
 
 
-def native_tokens(transform: ImageTransform | TileTransform, images: Sequence[Picture]) -> int:
-    """Visual tokens of pages without any budget.
+def page_needs(
+    transform: ImageTransform | TileTransform, images: Sequence[Picture]
+) -> tuple[int, int]:
+    """Visual tokens of pages without any budget, and at the least.
 
     Raises:
         MediaError: a picture has an unusable form.
     """
     sizes = [picture_size(image) for image in images]
-    return sum(image_tokens(transform.rule, h, w, len(sizes)) for h, w in sizes)
+    native, least = (
+        sum(image_tokens(rule, h, w, len(sizes)) for h, w in sizes)
+        for rule in (transform.rule, transform.rule.within(0))
+    )
+    return native, least
 
 
 def split_budget(
-    budget: int | None, evs: EVSConfig | None, pages: int, videos: int
-) -> tuple[int | None, EVSConfig | None]:
+    budget: int | None,
+    evs: EVSConfig | None,
+    *,
+    pages: tuple[int, int],
+    shapes: Sequence[tuple[int, int, int]],
+    own: Sequence[EVSConfig | None],
+) -> tuple[int | None, list[EVSConfig | None]]:
     """One budget for pages and videos: each kind has the share it would take without one.
+
+    Neither gets less than it takes at the least. What a video with a configuration of its own
+    takes is taken off before.
 
     Args:
         budget: visual tokens of everything, or None.
-        evs: how videos are pruned else.
-        pages, videos: visual tokens that each would take.
+        evs: how videos are pruned that say nothing of their own.
+        pages: visual tokens of all pages without a budget, and at the least.
+        shapes: visual tokens of each video as tubelets, rows and columns.
+        own: how each video itself says that it is pruned.
 
     Returns:
-        The budget of the pages, and how videos are pruned.
+        The budget of the pages, and how each video is pruned.
 
     Raises:
         ConfigError: the budget is not positive.
+        PromptError: it cannot hold what pages and videos take at the least.
     """
     if budget is not None and (type(budget) is not int or budget < 1):
         raise ConfigError(f"token_budget is {budget!r}; give a whole number above 0.")
-    if budget is None or not videos:
-        return budget, evs
-    if not pages:
-        return budget, replace(evs or EVSConfig(), token_budget=budget)
-    for_pages = budget * pages // (pages + videos)
-    return for_pages, replace(evs or EVSConfig(), token_budget=budget - for_pages)
+    if budget is None or not shapes:
+        return budget, [each or evs for each in own]
+    config = evs or EVSConfig()
+    native, least = pages
+    shared = [shape for shape, each in zip(shapes, own, strict=True) if each is None]
+    others = [shape for shape, each in zip(shapes, own, strict=True) if each is not None]
+    plans = plan_videos(others, [each for each in own if each is not None])
+    fixed = sum(t * h * w for t, h, w in others) - dropped_tokens(plans)
+    wanted = sum(plan.keep for plan in plan_evs(config, shared))
+    least_of_videos = sum(least_tokens(config, shared))
+    left = budget - fixed
+    if left < least + least_of_videos and (native or fixed):
+        of_pages = f"pages take at least {least} visual tokens and " if native else ""
+        raise PromptError(
+            f"A token_budget of {budget} is too small: {of_pages}videos "
+            f"{'' if native else 'take '}{least_of_videos + fixed}; raise it, or give fewer pages "
+            "or smaller videos."
+        )
+    for_pages = left * native // max(native + wanted, 1)
+    for_pages = min(max(for_pages, least), left - least_of_videos)
+    most = min(left - for_pages, config.token_budget or left)
+    limited = replace(config, token_budget=most) if shared else config
+    return for_pages if native else None, [each or limited for each in own]

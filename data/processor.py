@@ -26,7 +26,7 @@ from .chat import ChatTemplate, Message, check_conversation
 from .chat_style import ChatStyle
 from .guard import Guard, split_marks
 from .image_transform import ImageConfig, ImageInfo, ImageTransform
-from .page_budget import fit_pages, native_tokens, split_budget
+from .page_budget import fit_pages, page_needs, split_budget
 from .placeholders import (
     IMAGE_END,
     IMAGE_START,
@@ -317,13 +317,14 @@ class Processor:
             for info, video in zip(videos.infos if videos else (), conversation.videos, strict=True)
         ]
         shapes = [info.shape for info in (videos.infos if videos else ())]
-        budget, evs = split_budget(
+        budget, configs = split_budget(
             token_budget,
             evs,
-            native_tokens(self.transform, conversation.images),
-            sum(t * h * w for t, h, w in shapes),
+            pages=page_needs(self.transform, conversation.images),
+            shapes=shapes,
+            own=[video.evs for video in conversation.videos],
         )
-        plans = plan_videos(shapes, [video.evs or evs for video in conversation.videos])
+        plans = plan_videos(shapes, configs)
         dropped = dropped_tokens(plans)
         room = None
         if self.context_length is not None and not is_training:

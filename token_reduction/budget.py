@@ -85,7 +85,7 @@ def plan_evs(config: EVSConfig, shapes: Sequence[tuple[int, int, int]]) -> tuple
     """
     totals = [t * h * w for t, h, w in shapes]
     floors = [math.ceil(config.floor * h * w) for _, h, w in shapes]
-    least = [h * w + (t - 1) * f for (t, h, w), f in zip(shapes, floors, strict=True)]
+    least = least_tokens(config, shapes)
     keeps = [
         max(low, int(total * (1 - config.rate))) for low, total in zip(least, totals, strict=True)
     ]
@@ -96,6 +96,11 @@ def plan_evs(config: EVSConfig, shapes: Sequence[tuple[int, int, int]]) -> tuple
         EVSPlan(shape=shape, keep=keep, threshold=config.threshold, floor=floor)
         for shape, keep, floor in zip(shapes, keeps, floors, strict=True)
     )
+
+
+def least_tokens(config: EVSConfig, shapes: Sequence[tuple[int, int, int]]) -> list[int]:
+    """What stays of each video in any case: its first tubelet, and the floor of the others."""
+    return [h * w + (t - 1) * math.ceil(config.floor * h * w) for t, h, w in shapes]
 
 
 def plan_videos(

@@ -191,6 +191,30 @@ def test_a_budget_is_shared_by_all_videos(omni: VLM):
         omni.ask("What is it?", *clips, evs=EVSConfig(token_budget=30))
 
 
+def test_pages_and_videos_share_a_budget_and_each_keeps_its_least(omni: VLM):
+    clip, page = video(16, 48, 64, seed=1), np.zeros((256, 256, 3), np.uint8)
+    whole = omni.ask("What is it?", clip, page, generation=SHORT)
+    of_page = whole.usage.page_tokens[0]
+    assert of_page > 60 and whole.usage.visual_tokens == 8 * 63 + of_page
+
+    def shares(budget: int, *media, **options) -> tuple[int, int]:
+        usage = omni.ask("?", *media, token_budget=budget, generation=SHORT, **options).usage
+        assert usage.visual_tokens <= budget
+        return sum(usage.page_tokens), sum(each.visual_tokens for each in usage.videos)
+
+    # The video's fair share of 100 would not hold its first tubelet of 63, and gets it anyway.
+    assert shares(100, page, clip)[1] >= 63
+    # Of a video that is pruned anyway, its own need counts: nothing has to be made smaller.
+    assert shares(63 + of_page, page, clip, evs_rate=0.9) == (of_page, 63)
+    # What a video says of itself is taken off first.
+    pages, videos = shares(300, page, {**clip, "evs_rate": 0.75}, video(4, 48, 64, seed=2))
+    assert videos >= 2 * 63 + 63 and pages > 0
+    with pytest.raises(PromptError, match="budget of 50 is too small: pages take .* videos 63"):
+        shares(50, page, clip)
+    with pytest.raises(PromptError, match="budget of 100 is too small: videos take 504"):
+        shares(100, {**clip, "evs_rate": 0.0})
+
+
 @torch.no_grad()
 def test_several_prompts_of_any_rate_at_once(omni: VLM):
     """Rows stay rows: each answer of a batch is the one it gets alone."""
