@@ -54,6 +54,11 @@ def distill(
         find_card(folder)
     report = run_recipe(recipe, max_minutes=max_minutes, threads=threads, device=device)
     if not report.finished:
+        typer.echo(
+            f"The training stopped with a checkpoint in {found.output}; the same command goes on "
+            "from there and compares at its end.",
+            err=True,
+        )
         if as_json:
             show_values({"finished": False, "total_step": report.total_step})
         if report.interrupted:

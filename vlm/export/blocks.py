@@ -6,7 +6,8 @@ each block over all prompts, then the head. Sums are float32 whatever the weight
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from ..quantize.modules import put_packed, takes_packed
 from ..quantize.packed import PackedWeight
 from ..skeleton import settle_constants
 from .source import WeightSource
+
+TOGETHER = 1024  # tokens of several prompts that are run as one row
 
 
 class ExpertsOnDisk(PackedWeight):
@@ -52,15 +55,40 @@ class ExpertsOnDisk(PackedWeight):
 
 @dataclass(frozen=True)
 class Row:
-    """The hidden states `(T, D)` of a prompt, its boundaries, and its ids, EVS carried out."""
+    """The hidden states `(T, D)` of a prompt, and its ids, EVS carried out."""
 
     hidden: Tensor
-    bounds: PackedRow
     ids: Tensor
 
-    def through(self, block: Block) -> "Row":
-        """What the block makes of them."""
-        return Row(block(self.hidden, self.bounds), self.bounds, self.ids)
+    @property
+    def num_tokens(self) -> int:
+        return self.hidden.shape[0]
+
+
+def through(block: Block, rows: Sequence[Row]) -> list[Row]:
+    """What a block makes of prompts, several at a time, so that its experts are read once for them.
+
+    They do not see each other: together they are one packed row.
+    """
+    after = []
+    for group in _groups(rows):
+        sizes = [row.num_tokens for row in group]
+        hidden = torch.cat([row.hidden for row in group]) if len(group) > 1 else group[0].hidden
+        ends = torch.tensor([0, *accumulate(sizes)], dtype=torch.int32)
+        parts = block(hidden, PackedRow.of(hidden, ends)).split(sizes)
+        after += [replace(row, hidden=part) for row, part in zip(group, parts, strict=True)]
+    return after
+
+
+def _groups(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    for row in rows:
+        if group and sum(each.num_tokens for each in group) + row.num_tokens > TOGETHER:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 class BlockRunner:
@@ -94,7 +122,7 @@ class BlockRunner:
         for prompt in prompts:
             hidden, seen = embed_prompt(model, prompt)
             hidden = hidden.float()
-            rows.append(Row(hidden, PackedRow.of(hidden, None), seen.input_ids))
+            rows.append(Row(hidden, seen.input_ids))
             notify("reading prompts", len(rows), len(prompts))
         return rows
 

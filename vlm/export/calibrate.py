@@ -21,7 +21,7 @@ from ..layers.moe import Experts, MoEMixer
 from ..ops.linear import Linear
 from ..quantize.modules import PackedLinear
 from ..quantize.packed import PackedWeight
-from .blocks import BlockRunner, Row
+from .blocks import BlockRunner, Row, through
 
 Notify = Callable[[str, int, int], None]
 FEW_TOKENS = 16
@@ -102,7 +102,7 @@ def calibrate(
     prefix = runner.source.prefix
     for idx, block in runner.blocks():
         hooks = _watch(block, idx, f"{prefix}layers.{idx}.", found)
-        after = [row.through(block) for row in rows]
+        after = through(block, rows)
         for hook in hooks:
             hook.remove()
         if each_block is not None:

@@ -16,12 +16,13 @@ from pathlib import Path
 from ...data.processor import ModelInputs
 from ...errors import InputError
 from ..checkpoint.names import is_expert_stack
+from .blocks import TOGETHER
 from .source import WeightSource
 
 _FLOAT = 4
 _READ = 1.5  # a weight is there in bfloat16 and in float32 for a moment
 _COPIES = 6  # of hidden states: both ways along, what a block makes of them, differences
-_WITHIN = 6  # of the widest that a block makes of the longest prompt
+_WITHIN = 6  # of the widest that a block makes of the prompts that it takes at once
 _LOGITS_AT_ONCE = 64 * 6
 
 
@@ -33,7 +34,7 @@ class Need:
         embedding: the table and the tower.
         block: the largest block, with two matrices of its experts.
         head: the head, and the logits that are there at once.
-        states: the hidden states of all prompts, and what a block makes of the longest.
+        states: the hidden states of all prompts, and what a block makes of those at once.
     """
 
     embedding: int
@@ -70,7 +71,8 @@ def needed(source: WeightSource, lengths: Sequence[int], *, models: int) -> Need
     text = source.text
     table = text.vocab_size * text.hidden_size * _FLOAT
     states = sum(lengths) * text.hidden_size * _FLOAT * _COPIES
-    within = max(lengths, default=0) * max(widest, text.hidden_size) * _FLOAT * _WITHIN
+    at_once = max(max(lengths, default=0), min(sum(lengths), TOGETHER))
+    within = at_once * max(widest, text.hidden_size) * _FLOAT * _WITHIN
     return Need(
         embedding=int(_READ * table) + tower,
         block=models * int(_READ * (max(blocks.values(), default=0) + 2 * expert)),

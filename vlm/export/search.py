@@ -25,7 +25,7 @@ from ..quantize.modules import put_packed
 from ..quantize.packed import PackedWeight
 from ..quantize.recipes import Recipe, unit_of
 from ..quantize.weight_formats import FORMATS, WeightFormat
-from .blocks import BlockRunner, Row
+from .blocks import BlockRunner, Row, through
 from .budget import Budget, Choice, Search, choose
 from .calibrate import Notify, calibrate
 from .layouts import encode, problem
@@ -144,9 +144,8 @@ def _error(
         return 0.0
     changed = _with_quantized(block, f"{runner.source.prefix}layers.{idx}.", names, form)
     difference = size = 0.0
-    for row, right in zip(rows, after, strict=True):
-        wrong = row.through(changed).hidden
-        difference += float((wrong - right.hidden).square().sum())
+    for wrong, right in zip(through(changed, rows), after, strict=True):
+        difference += float((wrong.hidden - right.hidden).square().sum())
         size += float(right.hidden.square().sum())
     return difference / max(size, 1e-30)
 

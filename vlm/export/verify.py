@@ -13,7 +13,7 @@ from ...errors import LatentVLMError
 from ..quantize.classes import class_of
 from ..quantize.recipes import Recipe, recipe_from_values
 from .answers import side_by_side
-from .blocks import BlockRunner, Row
+from .blocks import BlockRunner, Row, through
 from .calibrate import Notify, starved_notes
 from .checks import check_files
 from .class_bits import count_classes
@@ -121,9 +121,9 @@ def compare_outputs(
     far = []
     for idx in range(theirs.num_blocks):
         block, quantized = theirs.block(idx), ours.block(idx)
-        before = [row.through(block) for row in rows_before]
-        alone = [row.through(quantized) for row in rows_before]
-        rows_after = [row.through(quantized) for row in rows_after]
+        before = through(block, rows_before)
+        alone = through(quantized, rows_before)
+        rows_after = through(quantized, rows_after)
         local = _error(alone, before, rows_before)
         drift = _error(rows_after, before)
         rows_before = before

@@ -12,6 +12,7 @@ number, as the servers of such checkpoints do.
 Letters: T tokens, N outputs, K inputs, R rows of a tile.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -70,6 +71,7 @@ def scaled_mm(x: Tensor, weight: Fp8Weight, expert: int | None) -> Tensor:
     scale = weight.scale if expert is None else weight.scale[expert]
     steps = x.abs().amax(-1, keepdim=True).float().clamp_min(1e-12) / LARGEST
     rounded = (x.float() / steps).to(torch.float8_e4m3fn)
+    rounded = rounded.flatten().view(x.shape)  # by rows, and so are the strides of a single one
     out = torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage]
         rounded,
         codes.view(torch.float8_e4m3fn).t(),
@@ -189,4 +191,8 @@ def _is_float32_there(dtype: torch.dtype) -> bool:
 
 
 def _has_fp8_units(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= _FP8_UNITS
+    """Of NVIDIA: AMD's GPUs are "cuda" too and have another E4M3, and PyTorch for Windows has no
+    such product by rows."""
+    if device.type != "cuda" or torch.version.hip is not None or sys.platform == "win32":
+        return False
+    return torch.cuda.get_device_capability(device) >= _FP8_UNITS

@@ -205,6 +205,46 @@ def test_scaled_products_round_the_rows_of_the_input(kind: str) -> None:
     assert (found.float() - exact).norm() < 0.04 * exact.norm()
 
 
+@pytest.mark.parametrize("kind", ["fp8 tensor", "fp8 channel"])
+@pytest.mark.parametrize("tokens", [1, 5])
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_scaled_products_are_asked_for_as_cuda_takes_them(
+    kind: str, tokens: int, by_columns: bool
+) -> None:
+    """PyTorch's own checks of sizes, strides and scales for CUDA, which need no GPU."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    shapes = {"codes": (3, 48, 64), "scale": (3, 1 if kind == "fp8 tensor" else 48, 1)}
+    with FakeTensorMode():
+        weight = Fp8Weight(
+            {
+                "codes": torch.empty(shapes["codes"], dtype=torch.uint8, device="cuda"),
+                "scale": torch.empty(shapes["scale"], device="cuda"),
+            }
+        )
+        x = torch.empty(tokens, 64, dtype=torch.bfloat16, device="cuda")
+        x = torch.empty_like(x.t()).t() if by_columns else x
+        assert quantized.fits_scaled_mm(weight, x)
+        found = quantized.scaled_mm(x, weight, 2)
+    assert found.shape == (tokens, 48) and found.dtype == torch.bfloat16
+    assert found.device.type == "cuda"
+
+
+def test_only_nvidias_units_are_used(monkeypatch) -> None:
+    device = torch.device("cuda", 0)
+    for capability, hip, platform, expected in (
+        ((8, 9), None, "linux", True),
+        ((8, 6), None, "linux", False),
+        ((9, 4), "6.4", "linux", False),
+        ((8, 9), None, "win32", False),
+    ):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda of, c=capability: c)
+        monkeypatch.setattr(torch.version, "hip", hip)
+        monkeypatch.setattr("sys.platform", platform)
+        assert quantized._has_fp8_units(device) is expected
+    assert not quantized._has_fp8_units(torch.device("cpu"))
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tokens", [1, 7, 300])
