@@ -19,6 +19,8 @@ def side_by_side(
     """Add the answers, or say why there are none."""
     from ..api import load
 
+    if not prompts:
+        return
     asked = [prompt for prompt in prompts if prompt.messages]
     if not asked:
         proof.notes.append("No answers side by side: there are no questions in words.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.processor_files import write_json
-from ...errors import ExportError
+from ...errors import ExportError, InputError
 from ..quantize.recipes import AUTO, Recipe, recipe_named
 from ..quantize.weight_formats import format_changes
 from .blocks import BlockRunner
@@ -75,6 +75,11 @@ def export(
     started, held = time.monotonic(), held_bytes()
     out = Path(out).expanduser().absolute()
     require_new(out)
+    if min(num_prompts, num_held_out) < 1:
+        raise InputError(
+            f"{num_prompts} prompts to calibrate and {num_held_out} held out are too few: an "
+            "export needs one of each."
+        )
     source = WeightSource(model)
     source.require_full_precision()
     runner = BlockRunner(source)

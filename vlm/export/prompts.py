@@ -72,10 +72,12 @@ def find_prompts(
         skip: of given data, how many come first that are for calibration.
 
     Raises:
-        InputError: the file holds no conversations, or too few for both uses, or one that cannot
-            be read; it is named by its number.
+        InputError: none are asked for; the file holds no conversations, or too few for both uses,
+            or one that cannot be read, which is named by its number.
         CheckpointError: conversations for a model that has no tokenizer.
     """
+    if count < 1:
+        raise InputError(f"{count} prompts are no data ({split}): ask for one at least.")
     processor = processor_of(source)
     if data is None:
         if processor is None:

@@ -16,6 +16,8 @@ from support.tiny_model import tiny_config, write_tiny_model
 from latentvlm.errors import CheckpointError, ConfigError, InputError
 from latentvlm.vlm.export import plain_files
 from latentvlm.vlm.export.export import export
+from latentvlm.vlm.export.prompts import find_prompts
+from latentvlm.vlm.export.source import WeightSource
 from latentvlm.vlm.quantize.recipes import Recipe
 
 QUICK = {"num_prompts": 1, "num_held_out": 1, "num_answers": 0}
@@ -135,6 +137,14 @@ def test_an_expert_that_no_token_is_routed_to(original: Path, tmp_path: Path) ->
     layer = "language_model.backbone.layers.3.mixer.experts"
     scales = {written[f"{layer}.{e}.down_proj.input_scale"].item() for e in range(4)}
     assert len(scales) == 1 and scales.pop() not in (0.0, 1.0)  # that of its layer
+
+
+def test_too_few_prompts(original: Path, tmp_path: Path) -> None:
+    for few in ({"num_prompts": 0}, {"num_held_out": 0}):
+        with pytest.raises(InputError, match="an export needs one of each"):
+            export(original, tmp_path / "out", recipe="nano-fp8", **(QUICK | few))
+    with pytest.raises(InputError, match="0 prompts are no data"):
+        find_prompts(WeightSource(original), None, 0, split="heldout")
 
 
 def test_calibration_data(original: Path, tmp_path: Path) -> None:
