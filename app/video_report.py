@@ -44,7 +44,9 @@ def show_video_report(report: "VideoReport") -> None:
         ]
         print(f"| {' | '.join(cells)} |")
     for what, peak in report.peak_bytes.items():
-        print(f"\nPeak memory beyond weights and patches, {what}: {peak / 1e6:.0f} MB")
+        side, rate = what.split()
+        shown = "could not be measured" if peak is None else f"{peak / 1e6:.0f} MB"
+        print(f"\nPeak memory beyond weights and patches, {side} at rate {rate}: {shown}")
     height, width = config.size
     print(
         f"\n{config.preset}, random weights, float32, {config.threads} thread(s); {config.frames} "

@@ -29,8 +29,9 @@ def show_vision_report(report: "VisionReport") -> None:
         f"\nSmall pictures together are encoded at {report.packed_ratio:.2f} times the rate of one "
         f"by one.\nThe PDF is {report.pdf_tokens} tokens."
     )
-    if report.peak_bytes is not None:
-        print(f"Peak memory beyond weights and patches: {report.peak_bytes / 1e6:.0f} MB.")
+    for side, peak in report.peak_bytes.items():
+        shown = "could not be measured" if peak is None else f"{peak / 1e6:.0f} MB"
+        print(f"Peak memory beyond weights and patches, {side}: {shown}.")
     print(
         f"\n{config.preset}, random weights, float32, {config.threads} thread(s); pages of "
         f"{config.page_patches} patches; medians of {config.repeats}, of pictures one more. "

@@ -97,12 +97,17 @@ class VideoFigure:
 
 @dataclass(kw_only=True)
 class VideoReport:
-    """Everything that was measured; `foreign_load` is what others used of the machine."""
+    """Everything that was measured; `foreign_load` is what others used of the machine.
+
+    Attributes:
+        peak_bytes: by side and rate; None where the process that measures it did not get through,
+            for want of memory for example.
+    """
 
     config: VideoSpeedConfig
     figures: list[VideoFigure] = field(default_factory=list)
     reuse: list[ReuseFigure] = field(default_factory=list)
-    peak_bytes: dict[str, int] = field(default_factory=dict)
+    peak_bytes: dict[str, int | None] = field(default_factory=dict)
     foreign_load: float | None = None
 
     def as_values(self) -> dict[str, Any]:
@@ -135,7 +140,15 @@ def measure_videos(
     report.foreign_load = watch.share()
     for rate in config.memory_rates:
         notify(f"peak memory at rate {rate}")
-        report.peak_bytes[f"latentvlm {rate}"] = peak_of_video(config, rate)
+        report.peak_bytes[f"{SIDES[0]} {rate}"] = peak_of_video(config, rate)
+    if config.memory_rates:
+        notify("peak memory of transformers")
+        try:
+            peak = peak_of_video(config, 0.0, SIDES[1])
+        except BackendError as error:
+            notify(str(error))
+            peak = None
+        report.peak_bytes[f"{SIDES[1]} 0.0"] = peak
     return report
 
 
@@ -233,7 +246,7 @@ def _figures(
                 tokens, prefill = read_prompt(model, replace(inputs, evs=plans), seen)
                 runs.setdefault((SIDES[0], rate), []).append((tokens, *steps, prefill))
             notify(f"transformers, repeat {repeat + 1}")
-            times = _their_times(theirs, their_tower, inputs)
+            times = _their_times(theirs, their_tower, *_their_inputs(inputs))
             runs.setdefault((SIDES[1], 0.0), []).append((inputs.num_tokens, 0.0, 0.0, *times))
     return [_figure(side, rate, found) for (side, rate), found in runs.items()]
 
@@ -273,42 +286,60 @@ def _figure(
     )
 
 
-@torch.inference_mode()
-def _their_times(theirs: Transformers, tower: Any, inputs: ModelInputs) -> tuple[float, float]:
-    """Seconds of their tower over all tubelets, and of their prefill of as many tokens."""
+def _their_inputs(inputs: ModelInputs) -> tuple[tuple[Tensor, ...], int]:
+    """Tubelets as pictures for their tower, some at a time, and how many tokens are read."""
     assert inputs.pixel_values_videos is not None and inputs.video_grid_thw is not None
     tubelets, rows, cols = inputs.video_grid_thw[0].tolist()
-    side = tower.config.patch_size
+    (info,) = inputs.videos
+    side = info.resized_size[0] // rows
     pixels: Tensor = inputs.pixel_values_videos.view(tubelets, rows, cols, -1, side, side)
     pictures = pixels.permute(0, 3, 1, 4, 2, 5).reshape(tubelets, -1, rows * side, cols * side)
+    return pictures.split(max(1, TUBELET_PATCHES // (rows * cols))), inputs.num_tokens
+
+
+@torch.inference_mode()
+def _their_times(
+    theirs: Transformers, tower: Any, pieces: Sequence[Tensor], num_tokens: int
+) -> tuple[float, float]:
+    """Seconds of their tower over all tubelets, and of their prefill of as many tokens."""
     begin = time.perf_counter()
-    for piece in pictures.split(max(1, TUBELET_PATCHES // (rows * cols))):
-        tower(piece)
+    seen = [tower(piece).last_hidden_state for piece in pieces]
     encoded = time.perf_counter()
-    theirs.prefill(torch.zeros(1, inputs.num_tokens, dtype=torch.int64))
+    theirs.prefill(torch.zeros(1, num_tokens, dtype=torch.int64))
+    del seen  # held until now, as a model that puts them into its prompt must
     return encoded - begin, time.perf_counter() - encoded
 
 
-def peak_of_video(config: VideoSpeedConfig, rate: float) -> int:
+def peak_of_video(config: VideoSpeedConfig, rate: float, side: str = SIDES[0]) -> int:
     """The most memory that encoding and reading the clip takes beyond the weights, in bytes.
+
+    Of transformers it is that of its tower and its prefill, one after the other.
 
     Raises:
         BackendError: the process that measures it failed.
     """
     sizes = [config.frames, *config.size, config.patches, config.threads]
-    command = [sys.executable, "-W", "ignore", "-m", __name__, config.preset, str(rate)]
+    command = [sys.executable, "-W", "ignore", "-m", __name__, config.preset, side, str(rate)]
     done = subprocess.run([*command, *map(str, sizes)], capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
-        raise BackendError(f"Measuring the peak memory of a video failed: {lines[-1]}")
+        raise BackendError(f"Measuring the peak memory of a video, {side}, failed: {lines[-1]}")
     return int(done.stdout.split()[-1])
 
 
-def measure_here(config: VideoSpeedConfig, rate: float) -> int:
+def measure_here(config: VideoSpeedConfig, rate: float, side: str) -> int:
     """`peak_of_video`, in this process; the prepared patches are held before it begins."""
     torch.set_num_threads(config.threads)
     model = random_vlm(config.preset)
     inputs = clip_inputs(model, config, rate, camera(config.frames, *config.size))
+    if side == SIDES[1]:
+        assert isinstance(model.vision_encoder, RadioEncoder)
+        theirs, tower = Transformers(model.language_model), radio(model.vision_encoder)
+        prepared = _their_inputs(inputs)
+        before = resident_bytes()
+        forget_peak()
+        _their_times(theirs, tower, *prepared)
+        return resident_bytes(peak=True) - before
     before = resident_bytes()
     forget_peak()
     list(Generation(model, inputs, GenerationConfig(max_tokens=1)))
@@ -316,7 +347,7 @@ def measure_here(config: VideoSpeedConfig, rate: float) -> int:
 
 
 if __name__ == "__main__":
-    name, share, *numbers = sys.argv[1:]
+    name, which, share, *numbers = sys.argv[1:]
     count, height, width, patches, threads = map(int, numbers)
     print(
         measure_here(
@@ -324,5 +355,6 @@ if __name__ == "__main__":
                 preset=name, frames=count, size=(height, width), patches=patches, threads=threads
             ),
             float(share),
+            which,
         )
     )

@@ -82,14 +82,15 @@ class VisionReport:
     Attributes:
         packed_ratio: small pictures a second together over one by one.
         pdf_tokens: of the prompt that is the PDF and a question.
-        peak_bytes: of encoding and reading it beyond weights and patches.
+        peak_bytes: of encoding and reading it beyond weights and patches, by side; None where the
+            process that measures it did not get through.
     """
 
     config: VisionSpeedConfig
     figures: list[VisionFigure] = field(default_factory=list)
     packed_ratio: float = 0.0
     pdf_tokens: int = 0
-    peak_bytes: int | None = None
+    peak_bytes: dict[str, int | None] = field(default_factory=dict)
     foreign_load: float | None = None
 
     def as_values(self) -> dict[str, Any]:
@@ -115,7 +116,13 @@ def measure_vision(
     report.foreign_load = watch.share()
     if config.memory:
         notify("peak memory of the PDF")
-        report.peak_bytes = peak_of_pdf(config)
+        report.peak_bytes[OURS] = peak_of_pdf(config)
+        notify("peak memory of transformers")
+        try:
+            report.peak_bytes[THEIRS] = peak_of_pdf(config, THEIRS)
+        except BackendError as error:
+            notify(str(error))
+            report.peak_bytes[THEIRS] = None
     return report
 
 
@@ -234,10 +241,13 @@ def _their_times(theirs: Transformers, tower: Any, inputs: ModelInputs) -> tuple
     pixels, grids = inputs.pixel_values, inputs.image_grid_hw
     assert pixels is not None and grids is not None
     begin = time.perf_counter()
-    for page, grid in zip(pixels.split(grids.prod(1).tolist()), grids, strict=True):
-        tower(page, image_grid_hw=grid[None])
+    seen = [
+        tower(page, image_grid_hw=grid[None]).last_hidden_state
+        for page, grid in zip(pixels.split(grids.prod(1).tolist()), grids, strict=True)
+    ]
     encoded = time.perf_counter()
     theirs.prefill(torch.zeros(1, inputs.num_tokens, dtype=torch.int64))
+    del seen  # held until now, as a model that puts them into its prompt must
     return encoded - begin, time.perf_counter() - encoded
 
 
@@ -260,28 +270,37 @@ def _in_turns(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[st
     return {name: median(each) for name, each in seconds.items()}
 
 
-def peak_of_pdf(config: VisionSpeedConfig) -> int:
+def peak_of_pdf(config: VisionSpeedConfig, side: str = OURS) -> int:
     """The most memory that encoding and reading the PDF takes beyond weights and patches, in bytes.
+
+    Of transformers it is that of its tower and its prefill, one after the other.
 
     Raises:
         BackendError: the process that measures it failed.
     """
     numbers = [str(each) for each in (config.pages, config.page_patches, config.threads)]
-    command = [sys.executable, "-W", "ignore", "-m", __name__, config.preset, *numbers]
+    command = [sys.executable, "-W", "ignore", "-m", __name__, config.preset, side, *numbers]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
-        raise BackendError(f"Measuring the peak memory of a PDF failed: {lines[-1]}")
+        raise BackendError(f"Measuring the peak memory of a PDF, {side}, failed: {lines[-1]}")
     return int(done.stdout.split()[-1])
 
 
 @torch.inference_mode()
-def measure_here(config: VisionSpeedConfig) -> int:
+def measure_here(config: VisionSpeedConfig, side: str) -> int:
     """`peak_of_pdf`, in this process."""
     torch.set_num_threads(config.threads)
     model = random_vlm(config.preset)
     images = [page.image for page in open_media(text_pdf(config.pages))]
     inputs = _pdf_inputs(model, config, images)
+    if side == THEIRS:
+        assert isinstance(model.vision_encoder, RadioEncoder)
+        theirs, tower = Transformers(model.language_model), radio(model.vision_encoder)
+        before = resident_bytes()
+        forget_peak()
+        _their_times(theirs, tower, inputs)
+        return resident_bytes(peak=True) - before
     before = resident_bytes()
     forget_peak()
     read_prompt(model, inputs, see(model, inputs))
@@ -289,10 +308,11 @@ def measure_here(config: VisionSpeedConfig) -> int:
 
 
 if __name__ == "__main__":
-    name, *numbers = sys.argv[1:]
+    name, which, *numbers = sys.argv[1:]
     count, patches, threads = map(int, numbers)
     print(
         measure_here(
-            VisionSpeedConfig(preset=name, pages=count, page_patches=patches, threads=threads)
+            VisionSpeedConfig(preset=name, pages=count, page_patches=patches, threads=threads),
+            which,
         )
     )

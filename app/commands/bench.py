@@ -37,10 +37,19 @@ def bench(
     ] = None,
     vision: Annotated[
         bool,
-        typer.Option("--vision", help="Measure pictures and a PDF up to its first token instead."),
+        typer.Option(
+            "--vision",
+            help="Measure pictures and a PDF up to its first token instead (some minutes; with "
+            "--quick seconds).",
+        ),
     ] = False,
     video: Annotated[
-        bool, typer.Option("--video", help="Measure a clip up to its first token instead.")
+        bool,
+        typer.Option(
+            "--video",
+            help="Measure a clip up to its first token instead (some minutes; with --quick "
+            "seconds).",
+        ),
     ] = False,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of that clip (128; with --quick 16).")

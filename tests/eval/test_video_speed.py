@@ -1,17 +1,30 @@
 """What videos cost: the measuring, on a model and clips of next to no size."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from latentvlm.app.cli import main
+from latentvlm.app.video_report import show_video_report
+from latentvlm.app.vision_report import show_vision_report
 from latentvlm.data.media import open_media
+from latentvlm.errors import BackendError
+from latentvlm.eval import video_speed, vision_speed
 from latentvlm.eval.drawn_pdf import text_pdf
 from latentvlm.eval.moving_pictures import CLIPS, SLIDE_FRAMES
 from latentvlm.eval.reuse_quality import WAYS, measure_reuse
-from latentvlm.eval.video_speed import VideoSpeedConfig, peak_of_video, random_vlm
-from latentvlm.eval.vision_speed import VisionSpeedConfig, peak_of_pdf
+from latentvlm.eval.video_speed import (
+    SIDES,
+    VideoSpeedConfig,
+    measure_videos,
+    peak_of_video,
+    random_vlm,
+)
+from latentvlm.eval.vision_speed import QUICK, VisionSpeedConfig, measure_vision, peak_of_pdf
+
+CLIP = VideoSpeedConfig(preset="tiny", frames=32, size=(128, 128), patches=256)
 
 
 def test_clips_are_what_they_are_called():
@@ -62,9 +75,35 @@ def test_a_quick_run_from_the_command_line(capsys: pytest.CaptureFixture[str]):
 
 def test_the_peak_is_what_encoding_and_reading_take():
     """In a process of its own: this one may have memory to spare from before."""
-    size = VideoSpeedConfig(preset="tiny", frames=32, size=(128, 128), patches=256)
     # 16 tubelets of 256 patches, each with some hundred float32 numbers at a time
-    assert 2**19 < peak_of_video(size, 0.9) < 2**30
+    assert 2**19 < peak_of_video(CLIP, 0.9) < 2**30
+
+
+@pytest.mark.slow
+def test_the_peak_of_the_peer_is_taken():
+    assert 2**19 < peak_of_video(CLIP, 0.0, SIDES[1]) < 2**30
+    config = VisionSpeedConfig(preset="tiny", pages=3, page_patches=256)
+    assert 2**16 < peak_of_pdf(config, SIDES[1]) < 2**30
+
+
+def test_a_peer_that_runs_out_of_memory_is_said_to(capsys, monkeypatch: pytest.MonkeyPatch):
+    def peak(config, *given):
+        if "transformers" in given:
+            raise BackendError("Measuring failed: out of memory")
+        return 5_000_000
+
+    monkeypatch.setattr(video_speed, "peak_of_video", peak)
+    monkeypatch.setattr(vision_speed, "peak_of_pdf", peak)
+    size = replace(video_speed.QUICK, preset="tiny", frames=4, reuse_frames=0)
+    show_video_report(measure_videos(replace(size, memory_rates=(0.0, 0.75)), print))
+    show_vision_report(measure_vision(replace(QUICK, preset="tiny", memory=True), print))
+    told = capsys.readouterr()
+    said = "Peak memory beyond weights and patches"
+    assert f"{said}, latentvlm at rate 0.75: 5 MB\n" in told.out
+    assert f"{said}, transformers at rate 0.0: could not be measured\n" in told.out
+    assert f"{said}, latentvlm: 5 MB.\n" in told.out
+    assert f"{said}, transformers: could not be measured.\n" in told.out
+    assert told.out.count("\nMeasuring failed: out of memory\n") == 2
 
 
 def test_pictures_and_a_pdf_from_the_command_line(capsys: pytest.CaptureFixture[str]):
