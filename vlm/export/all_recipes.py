@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError
+from ...errors import ConfigError, InputError
 from ..quantize.recipes import AUTO, RECIPES
 from .budget import Budget
 from .export import export, write_proof
@@ -40,9 +40,13 @@ def prove_all(
 
     Raises:
         ExportError: a proof does not hold.
+        InputError: `out` cannot be a folder; as `export`.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be a folder of proofs ({error.strerror}).") from error
     proofs: list[Proof] = []
     with tempfile.TemporaryDirectory() as scratch:
         for recipe in [*RECIPES, AUTO]:

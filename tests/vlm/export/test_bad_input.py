@@ -15,6 +15,7 @@ from support.tiny_model import tiny_config, write_tiny_model
 
 from latentvlm.errors import CheckpointError, ConfigError, InputError
 from latentvlm.vlm.export import plain_files
+from latentvlm.vlm.export.all_recipes import prove_all
 from latentvlm.vlm.export.export import export
 from latentvlm.vlm.export.prompts import find_prompts
 from latentvlm.vlm.export.source import WeightSource
@@ -28,6 +29,9 @@ def test_an_output_that_exists(original: Path, tmp_path: Path) -> None:
         export(original, tmp_path, recipe="super-nvfp4")
     with pytest.raises(InputError, match="There is no folder"):
         export(original, tmp_path / "no" / "out", recipe="super-nvfp4")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file cannot be a folder of proofs .File exists."):
+        prove_all(original, tmp_path / "file", name="tiny")
 
 
 def test_a_recipe_that_names_no_layer_of_the_model(tmp_path: Path) -> None:
