@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..data.processor import Processor
 from ..errors import ConfigError, MissingDependencyError
+from .json_numbers import with_bounds
 from .prompt import Model, vocab_size
 from .token_writer import Constraint
 from .tool_grammar import Grammar
@@ -80,7 +81,7 @@ def _json_grammar(wanted: AnswerFormat) -> str:
     if not isinstance(schema, Mapping):
         raise ConfigError(f"answer_format is {wanted!r} but must be 'json' or a JSON schema.")
     try:
-        text = json.dumps(schema)
+        text = json.dumps(with_bounds(schema))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"answer_format cannot be written as JSON: {error}.") from error
     _check_length(text, "JSON schema has")

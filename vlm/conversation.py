@@ -73,7 +73,7 @@ def open_conversation(
     text_layer: bool = False,
     limits: MediaLimits = DEFAULT_LIMITS,
 ) -> OpenedConversation:
-    """Opens every picture and video; a document becomes one picture a page.
+    """Opens every picture and video; a document becomes one picture a page. A `Page` is open.
 
     A part may have its own `pages`, `dpi` and `text_layer`, which go before the arguments. The
     text that a PDF carries follows the picture of its page, if it is asked for.
@@ -108,12 +108,17 @@ def open_conversation(
             if not _is_picture(part):
                 parts.append(part)
                 continue
-            found = open_media(
-                part["image"],
-                pages=part.get("pages", pages),
-                dpi=part.get("dpi", dpi),
-                text_layer=part.get("text_layer", text_layer),
-                limits=limits,
+            source = part["image"]
+            found = (
+                [source]
+                if isinstance(source, Page)
+                else open_media(
+                    source,
+                    pages=part.get("pages", pages),
+                    dpi=part.get("dpi", dpi),
+                    text_layer=part.get("text_layer", text_layer),
+                    limits=limits,
+                )
             )
             opened += found
             for page in found:

@@ -13,6 +13,7 @@ from ..data.chat_style import Tags
 from ..data.processor import Processor
 from ..data.tool_messages import check_tools, function_of
 from ..errors import ConfigError, PromptError
+from .json_numbers import with_bounds
 from .tool_calls import kinds_of, properties_of
 
 _FREE: dict[str, Any] = {"type": "object"}
@@ -135,7 +136,9 @@ def _parameters(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _compact(schema: Mapping[str, Any]) -> str:
-    return json.dumps({**schema, "x-guidance": {"whitespace_flexible": False}}, ensure_ascii=False)
+    return json.dumps(
+        {**with_bounds(schema), "x-guidance": {"whitespace_flexible": False}}, ensure_ascii=False
+    )
 
 
 def _quoted(text: str) -> str:

@@ -24,8 +24,10 @@ from .config import ServerConfig
 from .described import (
     FIGURES,
     GUARDED,
+    NAMED,
     ChatCompletion,
     Health,
+    ModelEntry,
     ModelList,
     ResponseObject,
     answers_with,
@@ -154,14 +156,24 @@ def create_app(vlm: VLM, config: ServerConfig, engine: Engine) -> FastAPI:
         idx = shapes.new_id("resp")
         return JSONResponse(shapes.response(vlm, config.model_name, idx, answers[0], body))
 
+    card = {
+        **{"id": config.model_name, "object": "model", "owned_by": "latentvlm"},
+        **{"created": created, "max_model_len": vlm.context_length},
+    }
+
     @app.get("/v1/models", dependencies=guarded, responses=GUARDED, response_model=ModelList)
     async def models() -> dict[str, Any]:
-        model = {"id": config.model_name, "object": "model", "owned_by": "latentvlm"}
-        context = vlm.context_length
-        return {
-            "object": "list",
-            "data": [{**model, "created": created, "max_model_len": context}],
-        }
+        return {"object": "list", "data": [card]}
+
+    @app.get(
+        "/v1/models/{name:path}",
+        dependencies=guarded,
+        responses=GUARDED | NAMED,
+        response_model=ModelEntry,
+    )
+    async def model(name: str) -> dict[str, Any]:
+        check_model(name)
+        return card
 
     @app.get("/openapi.json", dependencies=guarded, include_in_schema=False)
     async def interface() -> dict[str, Any]:
@@ -206,4 +218,5 @@ def _left(metrics: Metrics, endpoint: str) -> Response:
 
 
 def _endpoint(request: Request) -> str:
-    return "responses" if request.url.path.endswith("responses") else "chat"
+    known = {"/v1/chat/completions": "chat", "/v1/responses": "responses"}
+    return known.get(request.url.path, "other")

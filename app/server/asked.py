@@ -16,6 +16,7 @@ from .input_items import chat_messages
 from .media import MediaOpener
 
 _DEFAULT_TOKENS = 256
+_LONGEST_NAME = 80
 
 
 def prepare_chat(vlm: VLM, config: ServerConfig, body: ChatBody) -> Prepared:
@@ -142,6 +143,7 @@ def _message(opener: MediaOpener, message: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parts(opener: MediaOpener, part: Any) -> list[dict[str, Any]]:
     kind = part.get("type") if isinstance(part, Mapping) else None
+    name = None
     if kind in ("text", "input_text", "output_text"):
         return [{"type": "text", "text": part.get("text")}]
     if kind in ("image_url", "video_url"):
@@ -152,14 +154,16 @@ def _parts(opener: MediaOpener, part: Any) -> list[dict[str, Any]]:
     elif kind in ("file", "input_file"):
         held = part.get("file") if kind == "file" else part
         held = held if isinstance(held, Mapping) else {}
-        source = held.get("file_data") or held.get("file_url")
+        source, name = held.get("file_data") or held.get("file_url"), held.get("filename")
         if isinstance(source, str) and ":" not in source[:12]:
             source = "data:;base64," + source
     else:
         raise RequestError(f"A message holds a part of the unknown type {str(kind)[:40]!r}.")
     if not isinstance(source, str) or not source:
         raise RequestError(f"A part of type {kind} names no data: give a data URL.")
-    return opener.parts(source)
+    if not isinstance(name, str) or not name.isprintable():
+        name = None
+    return opener.parts(source, name and name[:_LONGEST_NAME])
 
 
 def _call(call: Any) -> Any:

@@ -111,6 +111,7 @@ FIGURES: dict[int | str, dict[str, Any]] = {
     },
 }
 GUARDED: dict[int | str, dict[str, Any]] = {401: {"model": Failure, "description": "No valid key"}}
+NAMED = GUARDED | {404: {"model": Failure, "description": "Another model is asked for"}}
 ASKED: dict[int | str, dict[str, Any]] = GUARDED | {
     status: {"model": Failure, "description": why}
     for status, why in (

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -30,10 +31,13 @@ class MediaOpener:
     ) -> None:
         self._config, self._pages, self._dpi = config, pages, dpi
         self._sees_videos = sees_videos
-        self._num_bytes = self._num_pages = self._num_pixels = 0
+        self._num_bytes = self._num_pages = self._num_pixels = self._num_files = 0
 
-    def parts(self, source: str) -> list[dict[str, Any]]:
+    def parts(self, source: str, name: str | None = None) -> list[dict[str, Any]]:
         """Message parts for one medium: a picture each page, or a video.
+
+        Args:
+            name: what warnings and cited pages call it; None is its place in the request.
 
         Raises:
             RequestError: it may not be read, or it is too large, alone or with those before it.
@@ -41,6 +45,8 @@ class MediaOpener:
         """
         config = self._config
         data = read_source(source, config)
+        self._num_files += 1
+        name = name or f"file {self._num_files}"
         if len(data) > config.max_file_bytes:
             raise RequestError(
                 f"A file has {len(data):,} bytes; at most {config.max_file_bytes:,} are taken.", 413
@@ -70,7 +76,7 @@ class MediaOpener:
             raise RequestError(
                 f"The pages have more than {limits.max_total_pixels:,} pixels together; send fewer."
             )
-        return [{"type": "image", "image": page.image} for page in opened]
+        return [{"type": "image", "image": replace(page, source=name)} for page in opened]
 
 
 def read_source(source: str, config: ServerConfig) -> bytes:

@@ -11,6 +11,10 @@ from ..output import show_values
 from .app import create_app
 from .config import ServerConfig
 
+# Clients let go of a connection that nothing comes over, OpenAI's after 5 seconds. If the server
+# were as quick, it could hang up on a request that is on its way.
+KEEP_ALIVE_S = 75
+
 
 def run_server(
     vlm: VLM, config: ServerConfig, *, max_batch: int, max_waiting: int, as_json: bool = False
@@ -35,10 +39,12 @@ def run_server(
         create_app(vlm, config, engine),
         log_level="warning",
         timeout_graceful_shutdown=max(1, int(config.drain_s)),
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     shown = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{shown}:{listening.getsockname()[1]}/v1"
     if as_json:
         show_values({"address": address, "model": config.model_name})
     print(f"serving on {address}", file=sys.stderr, flush=True)
-    uvicorn.Server(settings).run(sockets=[listening])
+    with listening:
+        uvicorn.Server(settings).run(sockets=[listening])

@@ -136,6 +136,6 @@ def test_schemathesis_finds_nothing(serve, tmp_path: Path, monkeypatch: pytest.M
             )
             print(found.stdout[-1500:])
             assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
-            assert "5 selected / 5 total" in found.stdout
+            assert "6 selected / 6 total" in found.stdout
             assert server.engine.drain(timeout=60)
         assert server.engine.state().failed == 0

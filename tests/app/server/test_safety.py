@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import openai
 import pytest
+import uvicorn
 from support.openai_requests import create, data_url, image, page, png, post, user
 from support.pdf_files import page_pdf
 
@@ -20,6 +22,8 @@ from latentvlm.app.server import fetch as fetch_module
 from latentvlm.app.server.config import ServerConfig
 from latentvlm.app.server.errors import RequestError
 from latentvlm.app.server.fetch import fetch, is_public
+from latentvlm.app.server.run import run_server
+from latentvlm.vlm.vlm import VLM
 
 
 def half_a_request(url: str) -> socket.socket:
@@ -34,6 +38,16 @@ def half_a_request(url: str) -> socket.socket:
 def test_it_is_bound_to_loopback_unless_told_otherwise() -> None:
     assert ServerConfig().host == "127.0.0.1"
     assert not ServerConfig().allow_urls and not ServerConfig().folders
+
+
+def test_a_connection_is_kept_for_longer_than_clients_keep_it(
+    small_vlm: VLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a request may meet a server that hangs up."""
+    seen: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, **_: seen.append(self.config))
+    run_server(small_vlm, ServerConfig(port=0), max_batch=1, max_waiting=1)
+    assert (httpx.Limits().keepalive_expiry or 0) < seen[0].timeout_keep_alive / 2
 
 
 def test_a_body_that_does_not_come_has_its_time(serve: Callable) -> None:

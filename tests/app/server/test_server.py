@@ -170,9 +170,28 @@ def test_responses_answer_and_stream(server) -> None:
     assert deltas == whole.output_text == last.response.output_text
 
 
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("a.pdf", "Page 2 of a.pdf was"),
+        (None, "Page 2 of file 1 was"),
+        ("a\nb", "Page 2 of file 1"),
+    ],
+)
+def test_a_page_is_called_by_its_file_and_number(server, name: str | None, called: str) -> None:
+    file = {"filename": name, "file_data": data_url(page_pdf((60, 36), (90, 54)))}
+    asked = user("Which?", {"type": "file", "file": file})
+    found = create(server.client(), asked, extra_body={"token_budget": 4, "pages": "2"})
+    warnings = found.choices[0].model_dump()["latentvlm"]["warnings"]
+    assert any(warning.startswith(called) for warning in warnings), warnings
+
+
 def test_models_health_and_metrics(server) -> None:
     model = server.client().models.list().data[0]
     assert model.id == "latentvlm"
+    assert server.client().models.retrieve("latentvlm") == model
+    with pytest.raises(openai.NotFoundError, match="This server's model is latentvlm"):
+        server.client().models.retrieve("a/b")
     create(server.client(), user("Who?"))
     with urllib.request.urlopen(server.url + "/health") as answer:
         assert json.loads(answer.read())["status"] == "ok"

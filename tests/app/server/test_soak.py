@@ -153,7 +153,7 @@ def test_a_soak_loses_nothing_and_keeps_memory_flat(tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert not failed, failed
+        assert not failed, [(error, error.__cause__) for error in failed]
         took = time.monotonic() - begin
         while (state := health(url))["writing"] or state["waiting"]:
             time.sleep(0.05)
