@@ -86,7 +86,8 @@ def draw_line(rng: random.Random, config: GeneratorConfig) -> Document:
         placed = glyphs.place(text)
     ink_height, ink_width = placed.bottom - placed.top, placed.right - placed.left
     height = -(-ink_height // step) * step
-    width = width or -(-(ink_width + 2) // step) * step
+    # Slanted letters may reach further than their advance.
+    width = max(width, -(-(ink_width if width else ink_width + 2) // step) * step)
     canvas = Canvas(height, width, paper(rng))
     x = rng.randint(0, width - ink_width) - placed.left
     baseline = rng.randint(0, height - ink_height) - placed.top

@@ -173,6 +173,19 @@ def test_a_redrawn_value_changes_and_all_else_stays(level, noise):
     assert redrawn >= 8
 
 
+@pytest.mark.parametrize("seed", [1923, 2377])
+def test_letters_that_reach_further_than_their_advance_get_a_wider_picture(seed):
+    document = generate(
+        seed,
+        GeneratorConfig(
+            level="line", font_sizes=(13, 16), widths=(128, 160), scrambled=0.4, reshaped=1.0,
+            fonts=("tinos_italic",),
+        ),
+    )  # fmt: skip
+    width = document.image.shape[1]
+    assert width % 16 == 0 and document.char_boxes[:, 2].max() <= width
+
+
 def test_redrawing_what_is_not_asked_for_says_so():
     with pytest.raises(ConfigError, match="no value 'shoe size'"):
         redraw(0, GeneratorConfig(level="small"), "shoe size")
