@@ -25,6 +25,7 @@ CONFIG = GeneratorConfig(
     level="lines", split="heldout", font_sizes=(13, 16), widths=(224, 288), aligned_share=0.7
 )
 MOST_HEADS = 4
+FEWEST = 20  # right answers, for heads that follow them by chance are found among fewer
 PRECISION = 0.9  # of the pages cited for right answers, on the half that the threshold is set on
 
 

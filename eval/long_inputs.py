@@ -21,7 +21,7 @@ from ..vlm.engine import Engine
 from ..vlm.engine_config import EngineConfig
 from ..vlm.sampling import GenerationConfig
 from .benchmarks import Loaded
-from .citations import FIRST_SEED, PAGES, Looked, calibrate, judge, look
+from .citations import FEWEST, FIRST_SEED, PAGES, Looked, calibrate, judge, look
 from .drawn import MANY_FRAMES, load_videos
 from .evaluate import evaluate, read_run, write_json
 from .machine import LoadWatch
@@ -47,7 +47,8 @@ class LongConfig:
             leaves that out.
         timed: long videos whose time to the first token is measured.
         rounds: how often.
-        booklets: questions about five pages, a half of them to calibrate citations; 0 for none.
+        booklets: questions about five pages, which also judge the pages it cites: of a model
+            whose citations are not calibrated, a half calibrates them. 0 for none.
     """
 
     questions: int = 80
@@ -231,7 +232,7 @@ def time_first_tokens(
 
 
 def _booklets(vlm: VLM, questions: int, notify: Notify) -> tuple[dict[str, Any], Citations | None]:
-    """Accuracy by kind, and the page cited, judged on the half that citations did not see."""
+    """Accuracy by kind, and the page cited, judged on questions that citations did not see."""
     half = max(1, questions // 2)
     halves: list[list[Looked]] = [[], []]
     for kept, first_seed in zip(halves, (FIRST_SEED, FIRST_SEED + 1_000_000), strict=True):
@@ -248,7 +249,9 @@ def _booklets(vlm: VLM, questions: int, notify: Notify) -> tuple[dict[str, Any],
             for name, each in {"all": seen, **groups}.items()
         },
     }
-    if not any(each.is_right and each.page >= 0 for each in halves[0]):
+    if vlm.limits.citations is not None:
+        return {**found, "citations": judge(halves[1], vlm.limits.citations)}, None
+    if sum(each.is_right and each.page >= 0 for each in halves[0]) < FEWEST:
         return {**found, "citations": None}, None
     how = calibrate(halves[0])
     return {**found, "citations": judge(halves[1], how)}, how

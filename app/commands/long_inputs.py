@@ -16,7 +16,7 @@ def long(
         int, typer.Option(min=1, help="About videos; half of those have 32 frames or more.")
     ] = 80,
     booklets: Annotated[
-        int, typer.Option(min=0, help="Questions about five pages; a half calibrates citations.")
+        int, typer.Option(min=0, help="Questions about five pages, and the pages cited.")
     ] = 120,
     rates: Annotated[
         str, typer.Option(metavar="A,B,...", help="Pruning rates; the first is compared with.")

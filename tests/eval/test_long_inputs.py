@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from support.responders import FakeResponder
 from support.tiny_model import tiny_config, write_tiny_model
 
@@ -13,10 +14,12 @@ from latentvlm.app.cli import main
 from latentvlm.errors import ConfigError, DataError
 from latentvlm.eval import long_inputs
 from latentvlm.eval.card import put_part
+from latentvlm.eval.citations import FEWEST, Looked
 from latentvlm.eval.drawn import MANY_FRAMES, load_videos
 from latentvlm.eval.long_card import HEADING, long_tables, write_long
 from latentvlm.eval.long_inputs import LongConfig, measure_long
 from latentvlm.token_reduction.evs import EVSConfig
+from latentvlm.vlm.citations import Citations
 
 CONFIG = LongConfig(questions=12, rates=(0.0, 0.75), reuse=None, timed=1, rounds=1, booklets=0)
 ABOUT = {"name": "fake"}
@@ -105,6 +108,34 @@ def test_the_command_measures_and_writes_the_card(folder: Path, tmp_path: Path, 
     assert card.startswith("# Mine\n\nText.\n") and card.endswith("## Limits\n\nMany.\n")
     write_long(folder, found)
     assert (folder / "README.md").read_text(encoding="utf-8") == card
+
+
+@pytest.mark.parametrize("right", [5, 30])
+def test_citations_are_calibrated_only_where_there_are_none_and_answers_enough(
+    vlm, tmp_path, monkeypatch, right
+) -> None:
+    def look(vlm, questions, **_):
+        for idx in range(questions):
+            shares = torch.full((1, 2, 5), 0.1)
+            shares[0, 1, idx % 5] = 0.6  # the second head follows the page
+            yield Looked(kind="field", page=idx % 5, is_right=idx < right, shares_LHP=shares)
+
+    monkeypatch.setattr(long_inputs, "look", look)
+    monkeypatch.setattr(long_inputs, "_videos", lambda *_, **__: {})
+    monkeypatch.setattr(long_inputs, "time_first_tokens", lambda *_: {})
+    config = replace(CONFIG, booklets=80)
+
+    def measured():
+        found, how = measure_long(vlm, "fake", tmp_path, config, about=ABOUT)
+        return found["booklets"]["citations"], how
+
+    cited, how = measured()
+    assert (how is None) == (cited is None) == (right < FEWEST)
+    assert how is None or how.heads == ((0, 1),)
+    known = Citations(heads=((0, 0),), threshold=0.5)
+    monkeypatch.setattr(vlm, "limits", replace(vlm.limits, citations=known))
+    cited, how = measured()
+    assert how is None and cited["right_answers"]["cited"] == 0.0
 
 
 def test_what_cannot_be_measured_is_said(vlm, tmp_path: Path, monkeypatch) -> None:
