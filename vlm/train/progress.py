@@ -15,7 +15,7 @@ from ...data.packing import Batch
 _SHOWN = (
     "loss", "kl", "agreement", "next", "mtp", "char", "docs_per_s", "patches_per_s", "tokens_per_s",
     "waiting", "grad_norm", "char_accuracy", "blank_accuracy", "line_error", "token_accuracy",
-    "exact",
+    "exact", "asked",
 )  # fmt: skip
 
 
