@@ -135,25 +135,45 @@ def _flips(comparison: Comparison, names: Sequence[str]) -> str:
 
 def _card(comparison: Comparison, idx: int, names: Sequence[str], *, has_pictures: bool) -> str:
     sides: tuple[Graded, Graded] = comparison.first[idx], comparison.second[idx]
-    pictures: list[Shown] = []
-    note = ""
-    if has_pictures:
-        media = shown_media(sides[0].line, comparison.folders[0])
-        pictures, note = shown_pictures(media, sides[0].response.details)
-        pictures = [replace(each, heat="") for each in pictures]  # two looked, at two places
+    pictures, own, note = "", ("", ""), ""
+    if has_pictures and _saw_the_same(sides):
+        seen, note = _seen(sides[0], comparison.folders[0])
+        pictures = figures(seen)
+    elif has_pictures:
+        both = [_seen(side, at) for side, at in zip(sides, comparison.folders, strict=True)]
+        own = figures(both[0][0]), figures(both[1][0])
+        note = "Each saw frames of its own."
     kind = sides[0].line.get("kind", "")
     answers = "".join(
-        f'<div><b><i class="{"right" if each.is_right else "wrong"}" style="display:inline-block;'
-        f'width:9px;height:9px;border-radius:3px;margin-right:6px"></i>{escape(name)}</b>'
+        f'<div>{seen}<b><i class="{"right" if each.is_right else "wrong"}" '
+        f'style="display:inline-block;width:9px;height:9px;border-radius:3px;margin-right:6px"></i>{escape(name)}</b>'
         f"{escape(each.response.text or each.response.error or '(nothing)')}</div>"
-        for name, each in zip(names, sides, strict=True)
+        for name, each, seen in zip(names, sides, own, strict=True)
     )
     gold = " | ".join(str(answer) for answer in sides[0].gold.answers)
     tag = f'<span class="tag kind">{escape(kind)}</span>' if kind else ""
     return (
         f'<article class="card example" data-is="{"won" if sides[1].is_right else "lost"}" '
-        f'data-kind="{escape(kind)}">{figures(pictures)}<div class="body">{tag}'
+        f'data-kind="{escape(kind)}">{pictures}<div class="body">{tag}'
         f'<div class="q">{escape(sides[0].line["question"])}</div><div class="two">{answers}</div>'
         f"<p class='small'><span class=soft>right:</span> {escape(gold)}</p>"
         f'<p class="small soft">{escape(sides[0].id)}. {escape(note)}</p></div></article>'
     )
+
+
+def _saw_the_same(sides: Sequence[Graded]) -> bool:
+    """Whether both saw the same pages or frames, as far as the records say which."""
+    first, second = (
+        (
+            side.line.get("media"),
+            [each["indices"] for each in side.response.details.get("frames") or ()],
+        )
+        for side in sides
+    )
+    return first == second
+
+
+def _seen(side: Graded, folder: Path) -> tuple[list[Shown], str]:
+    """Small pictures of what one side saw, without where it looked: the two looked elsewhere."""
+    pictures, note = shown_pictures(shown_media(side.line, folder), side.response.details)
+    return [replace(each, heat="") for each in pictures], note
