@@ -103,6 +103,27 @@ def test_two_runs_are_compared_question_by_question(
     assert same["difference"] == {"score": 0.0, "low": 0.0, "high": 0.0, "n": COUNT}
 
 
+def test_frames_that_only_one_run_saw_are_shown_on_its_side(tmp_path: Path) -> None:
+    frames = [Image.open(io.BytesIO(picture(idx))) for idx in range(6)]
+    data = tmp_path / "data"
+    put(data / "questions.csv", "file,question,answer\nclip.gif,What moves?,a dot\n")
+    frames[0].save(data / "clip.gif", save_all=True, append_images=frames[1:], duration=500)
+
+    def saw(*indices: int, text: str) -> Callable[[Request], Response]:
+        seen = {"indices": list(indices), "timestamps": [idx / 2 for idx in indices]}
+        return lambda each: Response(id=each.id, text=text, details={"frames": [seen]})
+
+    run(data, tmp_path / "a", saw(0, 2, text="a dot"), "few")
+    run(data, tmp_path / "b", saw(0, 2, 4, text="a line"), "more")
+    run(data, tmp_path / "c", saw(0, 2, text="a line"), "as few")
+    other = write_comparison(compare(tmp_path / "a", tmp_path / "b"), tmp_path / "page.html")
+    text = other.read_text("utf-8")
+    assert text.count("data:image/jpeg") == 5 and "Each saw frames of its own." in text
+    alike = write_comparison(compare(tmp_path / "a", tmp_path / "c"), tmp_path / "page.html")
+    text = alike.read_text("utf-8")
+    assert text.count("data:image/jpeg") == 2 and "Each saw" not in text
+
+
 def test_runs_that_cannot_be_compared_say_why(
     runs: tuple[Path, Path], data: Path, tmp_path: Path
 ) -> None:
