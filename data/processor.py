@@ -9,7 +9,6 @@ pictures have dynamic resolution or are cut into tiles.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,76 +17,32 @@ import tokenizers
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, ConfigError, PromptError
+from ..errors import CheckpointError, PromptError
 from ..token_reduction.budget import dropped_tokens, plan_videos
-from ..token_reduction.evs import EVSConfig, EVSPlan
-from ..token_reduction.reuse import ReuseConfig, ReusePlan, plan_reuse
+from ..token_reduction.evs import EVSConfig
+from ..token_reduction.reuse import ReuseConfig
 from .chat import ChatTemplate, Message, check_conversation
 from .chat_style import ChatStyle
-from .guard import Guard, split_marks
-from .image_transform import ImageConfig, ImageInfo, ImageTransform
+from .guard import Guard
+from .image_transform import ImageConfig, ImageTransform
+from .model_inputs import IGNORED_LABEL, ModelInputs
 from .page_budget import fit_pages, page_needs, split_budget
 from .placeholders import (
-    IMAGE_END,
-    IMAGE_START,
     IMAGE_TOKEN,
     VIDEO_PLACE,
     VIDEO_TOKEN,
-    ImageIds,
     Runs,
     image_run,
     video_run,
     widen,
 )
 from .processor_files import read_image_config, read_json, read_video_config
+from .prompt_ids import PromptIds, learnt_ids
 from .tile_transform import TileConfig, TileTransform
 from .tool_messages import check_tools
 from .video import tubelet_labels
+from .video_reuse import with_reuse
 from .video_transform import VideoConfig, VideoInfo, VideoTransform
-
-IGNORED_LABEL = -100
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelInputs:
-    """One prompt, packed.
-
-    Attributes:
-        input_ids: int64 (tokens,).
-        pixel_values: float32 (patches, 3 * p * p), or None without pictures.
-        image_grid_hw: int64 (pictures or tiles, 2), or None without pictures.
-        pixel_values_videos: float32 (patches, frames per tubelet * 3 * p * p), or None.
-        video_grid_thw: int64 (videos, 3), tubelets, patch rows and columns, or None.
-        evs: of each video what EVS keeps of it; empty if nothing is dropped. What is dropped is
-            still among the ids, and leaves them once the videos were encoded.
-        reuse: which patches of videos are encoded, and whose features the others get; None
-            encodes all.
-        visual_tokens: how many of the ids stand for pictures and videos.
-        visual_tokens_before: how many they were without any reduction.
-        images, videos: what became of each.
-        opens_thought: whether the prompt ends inside a thought, which the answer goes on with.
-        labels: int64 (tokens,), the ids of what the assistant says and -100 elsewhere;
-            only in training. A label belongs to its own position, not to the one before.
-    """
-
-    input_ids: Tensor
-    pixel_values: Tensor | None = None
-    image_grid_hw: Tensor | None = None
-    pixel_values_videos: Tensor | None = None
-    video_grid_thw: Tensor | None = None
-    evs: tuple[EVSPlan, ...] = ()
-    reuse: ReusePlan | None = None
-    visual_tokens: int = 0
-    visual_tokens_before: int = 0
-    images: tuple[ImageInfo, ...] = ()
-    videos: tuple[VideoInfo, ...] = ()
-    opens_thought: bool = False
-    labels: Tensor | None = None
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens the language model reads: exact, and with an EVS threshold the most."""
-        return self.input_ids.shape[0] - dropped_tokens(self.evs)
 
 
 class Processor:
@@ -133,11 +88,10 @@ class Processor:
         self.video_transform = VideoTransform(video_config or VideoConfig())
         self.video_token_id = video_token_id
         self.context_length = context_length
-        self.turn_end_id = self._id(turn_end)
-        self._bos = bos
+        self._ids = PromptIds(tokenizer, bos=bos)
+        self.turn_end_id = self._ids.of(turn_end)
         controls = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         self._guard = Guard(controls if video_token_id is None else [*controls, VIDEO_TOKEN])
-        self._image_ids: ImageIds | None = None
 
     @classmethod
     def from_folder(
@@ -238,7 +192,7 @@ class Processor:
             token_budget=token_budget,
             answer_room=answer_room,
         )
-        return inputs if reuse is None else self._with_reuse(inputs, reuse)
+        return inputs if reuse is None else with_reuse(inputs, reuse, self.video_transform)
 
     def encode_conversation(
         self, messages: Sequence[Message], *, evs: EVSConfig | None = None, **options: Any
@@ -286,7 +240,7 @@ class Processor:
     @property
     def image_token_id(self) -> int:
         """The id that stands for one visual token."""
-        return self._ids_of_images().token
+        return self._ids.of_images.token
 
     def _encode(
         self,
@@ -310,13 +264,14 @@ class Processor:
             **options,
         )
         opens_thought = add_generation_prompt and style.check_prompt(text, thinking)
-        ids, answers = self._text_ids(text, has_videos=bool(conversation.videos))
+        ids, answers = self._ids.of_text(text, has_videos=bool(conversation.videos))
         videos = self.video_transform(conversation.videos) if conversation.videos else None
+        clips = videos.infos if videos else ()
         video_runs = [
             self._video_run(info, video.timestamps)
-            for info, video in zip(videos.infos if videos else (), conversation.videos, strict=True)
+            for info, video in zip(clips, conversation.videos, strict=True)
         ]
-        shapes = [info.shape for info in (videos.infos if videos else ())]
+        shapes = [info.shape for info in clips]
         budget, configs = split_budget(
             token_budget,
             evs,
@@ -331,11 +286,9 @@ class Processor:
             others = len(ids) + len(conversation.images) + sum(map(len, video_runs)) - dropped
             room = self.context_length - answer_room - others
         images = fit_pages(self.transform, conversation.images, budget=budget, room=room)
-        learnt = self._learnt(ids, answers) if is_training else [False] * len(ids)
-        image_runs = [
-            image_run(self._ids_of_images(), info.visual_tokens)
-            for info in (images.infos if images else ())
-        ]
+        learnt = learnt_ids(ids, answers if is_training else [], self.turn_end_id)
+        pages = images.infos if images else ()
+        image_runs = [image_run(self._ids.of_images, page.visual_tokens) for page in pages]
         image_place = self.tokenizer.token_to_id(IMAGE_TOKEN)
         ids, learnt = widen(
             ids,
@@ -345,9 +298,7 @@ class Processor:
                 Runs("video", VIDEO_PLACE, video_runs),
             ],
         )
-        infos = [*(images.infos if images else ()), *(videos.infos if videos else ())]
-        visual_tokens = sum(info.visual_tokens for info in infos)
-        pages = images.infos if images else ()
+        visual_tokens = sum(info.visual_tokens for info in (*pages, *clips))
         spared = sum(page.visual_tokens_before - page.visual_tokens for page in pages)
         num_tokens, visual = len(ids) - dropped, visual_tokens - dropped
         if self.context_length is not None and num_tokens > self.context_length:
@@ -368,81 +319,18 @@ class Processor:
             evs=plans,
             visual_tokens=visual_tokens,
             visual_tokens_before=visual_tokens + spared,
-            images=images.infos if images else (),
-            videos=videos.infos if videos else (),
+            images=pages,
+            videos=clips,
             opens_thought=opens_thought,
             labels=labels,
         )
-
-    def _with_reuse(self, inputs: ModelInputs, config: ReuseConfig) -> ModelInputs:
-        """The same inputs with a plan of which patches of their videos are encoded."""
-        if not isinstance(config, ReuseConfig):
-            raise ConfigError(
-                f"reuse is a {type(config).__name__}; give latentvlm.ReuseConfig(...)."
-            )
-        pixels, grids = inputs.pixel_values_videos, inputs.video_grid_thw
-        if pixels is None or grids is None:
-            return inputs
-        transform = self.video_transform
-        plan = plan_reuse(
-            pixels,
-            grids,
-            config,
-            patch_size=transform.tubelets.patch_size,
-            image_std=transform.config.image_std,
-        )
-        counts = [part.sum().item() for part in plan.encoded_P.split(grids.prod(1).tolist())]
-        infos = [
-            replace(info, encoded_patches=int(count))
-            for info, count in zip(inputs.videos, counts, strict=True)
-        ]
-        return replace(inputs, reuse=plan, videos=tuple(infos))
-
-    def _text_ids(self, text: str, *, has_videos: bool) -> tuple[list[int], list[int]]:
-        """Ids of a rendered prompt, and the positions at which answers begin."""
-        ids: list[int] = []
-        answers: list[int] = []
-        for piece, is_answer in split_marks(text):
-            if is_answer:
-                answers.append(len(ids))
-            for number, part in enumerate(piece.split(VIDEO_TOKEN) if has_videos else [piece]):
-                if number:
-                    ids.append(VIDEO_PLACE)
-                # A tokenizer may put its own token before a text, unless the template did so.
-                is_first = not ids and not (self._bos and part.startswith(self._bos))
-                ids += self.tokenizer.encode(part, add_special_tokens=is_first).ids
-        return ids, answers
-
-    def _learnt(self, ids: list[int], answers: list[int]) -> list[bool]:
-        learnt = [False] * len(ids)
-        for begin in answers:
-            try:
-                end = ids.index(self.turn_end_id, begin) + 1
-            except ValueError:
-                end = len(ids)
-            learnt[begin:end] = [True] * (end - begin)
-        return learnt
 
     def _video_run(self, info: VideoInfo, timestamps: Sequence[float]) -> list[int]:
         assert self.video_token_id is not None
         labels = tubelet_labels(timestamps, self.video_transform.tubelets.frames_per_tubelet)
         # Each label is encoded by itself, so its ids do not depend on what stands around it.
-        encoded = [self.tokenizer.encode(each, add_special_tokens=False).ids for each in labels]
-        return video_run(
-            self._ids_of_images(), self.video_token_id, info.tokens_per_tubelet, encoded
-        )
-
-    def _ids_of_images(self) -> ImageIds:
-        if self._image_ids is None:
-            names = (IMAGE_TOKEN, IMAGE_START, IMAGE_END)
-            self._image_ids = ImageIds(*[self._id(name) for name in names])
-        return self._image_ids
-
-    def _id(self, token: str) -> int:
-        idx = self.tokenizer.token_to_id(token)
-        if idx is None:
-            raise CheckpointError(f"The tokenizer has no token {token}, which the model needs.")
-        return idx
+        encoded = [self.encode(each) for each in labels]
+        return video_run(self._ids.of_images, self.video_token_id, info.tokens_per_tubelet, encoded)
 
 
 def _content(token: Any) -> str | None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..data.frame_choice import FrameChoice
 from ..data.media.frame_source import FrameNeeds
 from ..data.media.video import read_video
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from ..data.video import Video
 from ..data.video_transform import VideoConfig, VideoTransform
 from ..errors import BackendError, ConfigError

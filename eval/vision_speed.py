@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..data.image_transform import ImageConfig, ImageTransform
 from ..data.media import open_media
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from ..errors import BackendError
 from ..vision_encoder.radio import RadioEncoder
 from ..vlm.model import VisionLanguageModel

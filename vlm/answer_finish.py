@@ -4,7 +4,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from ..data.video_transform import VideoInfo
 from .answer import Answer, ReasoningFinish, Timing, Usage, VideoUsage, confidence_of
 from .answer_text import AnswerText

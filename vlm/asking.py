@@ -12,7 +12,8 @@ from ..data.frame_choice import FrameChoice
 from ..data.media.clip import DEFAULT_VIDEO_LIMITS, VideoLimits
 from ..data.media.page_range import PageChoice
 from ..data.media.types import DEFAULT_LIMITS, MediaLimits
-from ..data.processor import ModelInputs, Processor
+from ..data.model_inputs import ModelInputs
+from ..data.processor import Processor
 from ..data.video import read_evs
 from ..errors import ConfigError, InputError, PromptError
 from ..token_reduction.evs import EVSConfig

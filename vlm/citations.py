@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.media import Page
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from .answer import CitedPage
 from .token_writer import TokenWriter
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..data.image_transform import ImageInfo
 from ..data.media import Page
-from ..data.processor import ModelInputs, Processor
+from ..data.model_inputs import ModelInputs
+from ..data.processor import Processor
 from ..errors import InputError
 from ..token_reduction.tiling import Tiling
 from .answer import Answer, CitedPage

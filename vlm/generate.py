@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from ..errors import InputError
 from .answer import FinishReason
 from .cache import Cache, Snapshot

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from ..errors import InputError
 from .model import VisionLanguageModel
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ..data.chat import Message
 from ..data.media import Page
 from ..data.media.clip import VideoReport
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from ..token_reduction.evs import EVSConfig
 from .answer import CitedPage
 from .citations import Looked

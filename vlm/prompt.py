@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from ..errors import InputError, PromptError
 from ..token_reduction.reuse import ReusePlan
 from .language_model import LanguageModel

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from ..data.chat import Message
-from ..data.processor import IGNORED_LABEL, Processor
+from ..data.model_inputs import IGNORED_LABEL
+from ..data.processor import Processor
 from ..errors import CheckpointError, PromptError
 from ..token_reduction.evs import EVSConfig
 from .answer import Score

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..data.processor import ModelInputs
+from ..data.model_inputs import ModelInputs
 from .answer import FinishReason
 from .prompt import Model, language_model, room_for_answer, vocab_size
 from .reasoning import ThoughtSteer

@@ -12,7 +12,8 @@ from torch import Tensor
 from ..data.chat import Message
 from ..data.frame_choice import FrameChoice
 from ..data.media.page_range import PageChoice
-from ..data.processor import ModelInputs, Processor
+from ..data.model_inputs import ModelInputs
+from ..data.processor import Processor
 from ..data.video import read_evs
 from ..errors import CheckpointError
 from ..token_reduction.evs import EVSConfig

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from latentvlm.data.image_transform import ImageConfig, ImageTransform
-from latentvlm.data.processor import IGNORED_LABEL, Processor
+from latentvlm.data.model_inputs import IGNORED_LABEL
+from latentvlm.data.processor import Processor
 from latentvlm.data.processor_files import write_processor_files
 from latentvlm.data.tokenizer import train_tokenizer
 from latentvlm.errors import CheckpointError, ConfigError, MediaError, PromptError

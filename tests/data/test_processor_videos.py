@@ -11,7 +11,8 @@ from PIL import Image
 from support.videos import frames, resized, video
 
 from latentvlm.data.image_transform import ImageConfig
-from latentvlm.data.processor import IGNORED_LABEL, Processor
+from latentvlm.data.model_inputs import IGNORED_LABEL
+from latentvlm.data.processor import Processor
 from latentvlm.data.processor_files import read_video_config, write_processor_files
 from latentvlm.data.tokenizer import train_tokenizer
 from latentvlm.data.video import frame_times, tubelet_labels

@@ -15,7 +15,8 @@ from PIL import Image
 from support.pdf_files import page_pdf
 
 from latentvlm.data.chat import ChatTemplate
-from latentvlm.data.processor import IGNORED_LABEL, Processor
+from latentvlm.data.model_inputs import IGNORED_LABEL
+from latentvlm.data.processor import Processor
 from latentvlm.errors import CheckpointError, FusionError, InputError, PromptError
 from latentvlm.vlm.api import load
 from latentvlm.vlm.sampling import GenerationConfig

@@ -16,7 +16,7 @@ from support.tiny_vl_v2 import write_tiny_vl_v2
 from support.videos import evs_places, video, video_tokens
 
 import latentvlm
-from latentvlm.data.processor import ModelInputs
+from latentvlm.data.model_inputs import ModelInputs
 from latentvlm.errors import ConfigError, FusionError, PromptError
 from latentvlm.token_reduction.evs import EVSConfig
 from latentvlm.vlm.generate import generate_batch

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latentvlm.data.processor import ModelInputs
+from latentvlm.data.model_inputs import ModelInputs
 from latentvlm.errors import FusionError, InputError, PromptError
 from latentvlm.vlm import generate as generate_module
 from latentvlm.vlm.generate import Generation, generate_batch

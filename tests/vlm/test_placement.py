@@ -9,7 +9,7 @@ import torch
 from support.second_device import SECOND, SecondDevice
 from support.tiny_model import tiny_config, write_tiny_model
 
-from latentvlm.data.processor import ModelInputs
+from latentvlm.data.model_inputs import ModelInputs
 from latentvlm.errors import BackendError, ConfigError
 from latentvlm.vlm import api, budgets
 from latentvlm.vlm.budgets import read_budgets

@@ -19,7 +19,7 @@ from support.videos import (
 from support.without_videos import copy_without_videos
 
 import latentvlm
-from latentvlm.data.processor import ModelInputs
+from latentvlm.data.model_inputs import ModelInputs
 from latentvlm.data.video import Video
 from latentvlm.data.video_transform import VideoConfig, VideoTransform
 from latentvlm.errors import FusionError, InputError, MediaError, PromptError

@@ -12,7 +12,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from ...data.processor import ModelInputs
+from ...data.model_inputs import ModelInputs
 from ..language_model import Block, LanguageModel
 from ..layers.moe import Experts
 from ..model import VisionLanguageModel

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...data.processor import ModelInputs
+from ...data.model_inputs import ModelInputs
 from ...errors import InputError
 from ..language_model import Block
 from ..layers.attention import AttentionMixer

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from ...data.processor import ModelInputs
+from ...data.model_inputs import ModelInputs
 from ...errors import InputError
 from ..checkpoint.names import is_expert_stack
 from .blocks import TOGETHER

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from ...data.frame_choice import FrameChoice
-from ...data.processor import ModelInputs, Processor
+from ...data.model_inputs import ModelInputs
+from ...data.processor import Processor
 from ...data.shards import Record, ShardReader
 from ...data.synthetic import GeneratorConfig, generate
 from ...errors import CheckpointError, InputError, LatentVLMError

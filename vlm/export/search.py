@@ -14,7 +14,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from ...data.processor import ModelInputs
+from ...data.model_inputs import ModelInputs
 from ...errors import ConfigError
 from ..checkpoint.names import listed
 from ..language_model import Block

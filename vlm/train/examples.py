@@ -11,8 +11,9 @@ import torch
 
 from ...data.char_labels import SLOTS, char_targets
 from ...data.image_transform import ImageTransform
+from ...data.model_inputs import ModelInputs
 from ...data.packing import Example
-from ...data.processor import ModelInputs, Processor
+from ...data.processor import Processor
 from ...data.shards import Record
 
 _NOTHING = np.zeros(0, dtype=np.int64)
