@@ -64,7 +64,7 @@ def write(
     from ...data.synthetic import GeneratorConfig
     from ...errors import ConfigError
     from ...vlm.train.plan import SyntheticPlan
-    from ...vlm.train.recipe import MixtureEntry
+    from ...vlm.train.stage import MixtureEntry
 
     given: dict[str, Any] = {
         name: read_range(text, option="--" + name.replace("_", "-"))

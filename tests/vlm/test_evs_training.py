@@ -19,7 +19,8 @@ from latentvlm.token_reduction.evs import EVSConfig, EVSRates
 from latentvlm.vlm.prompt import embed_prompt
 from latentvlm.vlm.train.examples import example_of
 from latentvlm.vlm.train.precision import Precision
-from latentvlm.vlm.train.recipe import Stage, parse_recipe
+from latentvlm.vlm.train.recipe import parse_recipe
+from latentvlm.vlm.train.stage import Stage
 from latentvlm.vlm.train.tasks import AnswersTask, Trainee
 from latentvlm.vlm.train.values import build
 

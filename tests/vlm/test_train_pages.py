@@ -12,7 +12,7 @@ from latentvlm.data.synthetic import GeneratorConfig
 from latentvlm.errors import ConfigError, DataError
 from latentvlm.vlm.train.examples import AnswerExamples, TowerExamples
 from latentvlm.vlm.train.plan import SyntheticPlan
-from latentvlm.vlm.train.recipe import MixtureEntry
+from latentvlm.vlm.train.stage import MixtureEntry
 
 CONFIG = GeneratorConfig(level="lines", font_sizes=(13, 16), widths=(224, 288))
 ENTRY = MixtureEntry(config=CONFIG, pages=(2, 4))

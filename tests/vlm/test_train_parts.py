@@ -15,7 +15,8 @@ from latentvlm.vlm.train.char_head import CharHead, CharScores, char_loss, edit_
 from latentvlm.vlm.train.loss import balance_experts, mtp_loss, next_token_loss
 from latentvlm.vlm.train.muon import Muon, orthogonalise
 from latentvlm.vlm.train.optimizer import make_optimizers, rates_by_part, schedule, set_rates
-from latentvlm.vlm.train.recipe import LearningRates, OptimizerSettings
+from latentvlm.vlm.train.settings import OptimizerSettings
+from latentvlm.vlm.train.stage import LearningRates
 from latentvlm.vlm.train.tasks import Trainee
 
 

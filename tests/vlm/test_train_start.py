@@ -9,8 +9,9 @@ from latentvlm.data.processor import Processor
 from latentvlm.data.synthetic import GeneratorConfig
 from latentvlm.vlm.train.examples import AnswerExamples
 from latentvlm.vlm.train.plan import SyntheticPlan
-from latentvlm.vlm.train.recipe import MixtureEntry, parse_recipe
+from latentvlm.vlm.train.recipe import parse_recipe
 from latentvlm.vlm.train.setup import make_trainee, warm_start
+from latentvlm.vlm.train.stage import MixtureEntry
 from latentvlm.vlm.train.state import save_checkpoint
 
 STAGE = {

@@ -13,7 +13,8 @@ from ..checkpoint import load_config
 from ..checkpoint.own_parts_config import MODEL_TYPE, tower_from_json
 from ..config import LanguageConfig, VisionLanguageConfig
 from ..presets import preset
-from .recipe import Recipe, Start
+from .recipe import Recipe
+from .settings import Start
 from .state import newest_weights
 
 

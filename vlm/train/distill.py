@@ -22,8 +22,8 @@ from .distill_settings import Distillation
 from .input_ranges import inputs_changed, rounding_inputs
 from .loss import next_token_loss
 from .precision import Precision
-from .recipe import Stage
 from .row import run_row
+from .stage import Stage
 from .stored import StoredForm, weights_replaced
 from .tasks import AnswersTask, Trainee
 

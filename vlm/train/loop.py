@@ -21,9 +21,10 @@ from .optimizer import make_optimizers, rates_by_part, set_rates
 from .position import Position
 from .precision import Precision
 from .progress import Meter, Progress
-from .recipe import Recipe, Stage
+from .recipe import Recipe
 from .setup import held_out_batches, make_examples, make_rows, make_task, warm_start
 from .signals import on_stop_signals
+from .stage import Stage
 from .state import checkpoints, has_optimizer, load_optimizers, load_weights, save_checkpoint
 from .tasks import Task, Trainee
 

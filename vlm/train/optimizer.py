@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from .muon import Muon
-from .recipe import LearningRates, OptimizerSettings
+from .settings import OptimizerSettings
+from .stage import LearningRates
 
 # Not pulled towards zero: vectors (norms, biases, A_log, D, dt_bias) and these tables.
 NO_DECAY = (

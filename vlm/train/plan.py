@@ -11,7 +11,7 @@ from ...data.shards import Record
 from ...data.synthetic import Document, GeneratorConfig, draw_booklet, generate
 from ...data.synthetic.config import VIDEO_LEVEL
 from ...data.synthetic.videos import DrawnVideo, generate_video
-from .recipe import MixtureEntry
+from .stage import MixtureEntry
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 from ...errors import CheckpointError, ConfigError
 from .optimizer import schedule
-from .recipe import OptimizerSettings, Recipe, Stage
+from .recipe import Recipe
+from .settings import OptimizerSettings
+from .stage import Stage
 from .state import read_state
 
 

@@ -29,9 +29,10 @@ from .init import start_tower, start_tubelets
 from .input_ranges import InputRanges
 from .optimizer import part_of
 from .precision import Precision
-from .recipe import Recipe, Stage
+from .recipe import Recipe
 from .row import rows_of
 from .sources import calibration_records, held_out_records, stage_source, tokenizer_texts
+from .stage import Stage
 from .state import load_parts, newest_weights
 from .tasks import AnswersTask, Task, TowerTask, Trainee
 from .teacher import load_teacher

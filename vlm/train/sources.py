@@ -12,7 +12,8 @@ from ...data.mixed_source import MixedSource
 from ...data.producer import ShardFolder, ShardProducer
 from ...data.shards import Record, ShardReader
 from .plan import SyntheticPlan, record_texts
-from .recipe import MixtureEntry, Recipe, Stage
+from .recipe import Recipe
+from .stage import MixtureEntry, Stage
 
 
 def check_folders(recipe: Recipe) -> None:

@@ -19,8 +19,8 @@ from .char_head import CharHead, CharScores, char_loss
 from .input_ranges import InputRanges
 from .loss import balance_experts, mtp_loss, next_token_loss
 from .precision import Precision
-from .recipe import Stage
 from .row import run_row, see
+from .stage import Stage
 
 
 class Trainee(nn.Module):
