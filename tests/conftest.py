@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("support")  # so that a comparison there shows both sides
 
 
 @pytest.fixture(scope="session")

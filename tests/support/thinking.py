@@ -17,10 +17,16 @@ from latentvlm.data.chat import ChatTemplate
 from latentvlm.data.image_transform import ImageConfig
 from latentvlm.data.processor import Processor
 from latentvlm.data.tokenizer import NUM_CONTROL_TOKENS, train_tokenizer
+from latentvlm.vlm.answer_parts import AnswerPiece
 from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.presets import tiny
+from latentvlm.vlm.sampling import GenerationConfig
 from latentvlm.vlm.vlm import VLM
+
+THOUGHT = "So the total is on the second line. It is twelve. But is it 12.50?\nYes, it is."
+ANSWER = "The total is 12.50."
+LONG = GenerationConfig(max_tokens=400)
 
 TEMPLATE_3 = """\
 {%- macro text_of(content) -%}
@@ -324,3 +330,13 @@ class Scripted:
         """Those of the last prompt of a model of text."""
         assert isinstance(vlm.model, ScriptedModel)
         return [idx for idx in vlm.model.prompt if idx < NUM_CONTROL_TOKENS]
+
+
+def thinker(kind: Scripted, **options) -> VLM:
+    """A model that thinks `THOUGHT`, then says `ANSWER`."""
+    return kind.vlm(f"{THOUGHT}\n</think>", f"\n\n{ANSWER}", **options)
+
+
+def parts_of(parts: list[AnswerPiece], which: str) -> str:
+    """The text of all parts of one kind."""
+    return "".join(part.text for part in parts if part.kind == which)

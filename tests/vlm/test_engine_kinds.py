@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.engines import settled
 from support.thinking import WEATHER, Scripted
 from support.tiny_model import tiny_config, write_tiny_model
 from support.tiny_vl_v2 import write_tiny_vl_v2
@@ -17,8 +18,6 @@ from latentvlm.vlm.api import load
 from latentvlm.vlm.cache import Cache
 from latentvlm.vlm.citations import Citations
 from latentvlm.vlm.config import LanguageConfig
-from latentvlm.vlm.engine import Engine
-from latentvlm.vlm.engine_config import EngineState
 from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.limits import ModelLimits
 from latentvlm.vlm.presets import jamba
@@ -35,11 +34,6 @@ def omni(tmp_path_factory: pytest.TempPathFactory) -> VLM:
     folder = tmp_path_factory.mktemp("engine-omni")
     write_tiny_model(folder, config=replace(tiny_config(), video_token_id=400))
     return load(folder, device="cpu", dtype="float32")
-
-
-def settled(engine: Engine) -> EngineState:
-    assert engine.drain(timeout=30)
-    return engine.state()
 
 
 def test_videos_with_evs_are_encoded_once_and_pruned_as_alone(omni: VLM) -> None:

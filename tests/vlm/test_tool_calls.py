@@ -29,17 +29,6 @@ OPEN = {"3": "<tool_call>", "2": "<TOOLCALL>"}
 CLOSE = {"3": "</tool_call>", "2": "</TOOLCALL>"}
 
 
-@pytest.fixture(scope="module")
-def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scripted]:
-    folder = tmp_path_factory.mktemp("tokenizers")
-    return {name: Scripted(folder / name, name) for name in ("2", "3")}
-
-
-@pytest.fixture(params=["3", "2"])
-def kind(request: pytest.FixtureRequest, kinds: dict[str, Scripted]) -> Scripted:
-    return kinds[request.param]
-
-
 def wrapped(kind: Scripted, body: str) -> str:
     return OPEN[kind.kind] + body + CLOSE[kind.kind]
 
