@@ -15,11 +15,12 @@ from latentvlm.data.synthetic import draw_booklet
 from latentvlm.errors import CheckpointError, ConfigError
 from latentvlm.eval.citations import CONFIG, Looked, calibrate, judge, look
 from latentvlm.vlm import generate
+from latentvlm.vlm.block import Block
 from latentvlm.vlm.cache import AttentionCache
 from latentvlm.vlm.citations import Citations, cite, page_shares
 from latentvlm.vlm.config import Rotary
 from latentvlm.vlm.generate import Generation
-from latentvlm.vlm.language_model import Block, LanguageModel
+from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.layers import attention
 from latentvlm.vlm.layers.attention import AttentionMixer
 from latentvlm.vlm.limits import ModelLimits

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ...data.model_inputs import ModelInputs
-from ..language_model import Block, LanguageModel
+from ..block import Block
+from ..language_model import LanguageModel
 from ..layers.moe import Experts
 from ..model import VisionLanguageModel
 from ..packed_row import PackedRow

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...data.model_inputs import ModelInputs
 from ...errors import InputError
-from ..language_model import Block
+from ..block import Block
 from ..layers.attention import AttentionMixer
 from ..layers.moe import Experts, MoEMixer
 from ..ops.linear import Linear

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ...data.model_inputs import ModelInputs
 from ...errors import ConfigError
+from ..block import Block
 from ..checkpoint.names import listed
-from ..language_model import Block
 from ..layers.moe import Experts
 from ..ops.linear import Linear
 from ..quantize.classes import EXPERTS, HEAD, MTP, class_of
