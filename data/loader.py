@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from ..errors import DataError
 from ..token_reduction.evs import EVSRates
-from .packing import Batch, Example, Packer, RowLimits
+from .packed_batch import Batch, Example
+from .packing import Packer, RowLimits
 from .shards import OnError, Record, ShardReader
 
 MakeExample = Callable[[Record], Example | None]

@@ -19,7 +19,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from ..errors import DataError
 from .loader import Loader
-from .packing import Batch
+from .packed_batch import Batch
 
 MakeLoader = Callable[[tuple[int, int]], Loader]
 

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.packing import Batch, RowLimits
+from ..data.packed_batch import Batch
+from ..data.packing import RowLimits
 from ..data.processor import Processor
 from ..data.processor_files import write_json
 from ..data.shards import Record

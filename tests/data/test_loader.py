@@ -8,7 +8,7 @@ import torch
 from support.training import ROWS, Numbers, numbers_example, numbers_loader
 
 from latentvlm.data.loader import Loader
-from latentvlm.data.packing import Example
+from latentvlm.data.packed_batch import Example
 from latentvlm.data.producer import ShardFolder, ShardProducer, shard_path
 from latentvlm.data.shards import Record, write_shard
 from latentvlm.errors import DataError

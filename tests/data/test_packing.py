@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from support.training import example
 
-from latentvlm.data.packing import Packer, RowLimits, pack
+from latentvlm.data.packed_batch import pack
+from latentvlm.data.packing import Packer, RowLimits
 
 
 def test_labels_are_shifted_inside_a_sequence_only():

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from latentvlm.data.loader import Loader
-from latentvlm.data.packing import Example, RowLimits
+from latentvlm.data.packed_batch import Example
+from latentvlm.data.packing import RowLimits
 from latentvlm.data.producer import ShardProducer
 from latentvlm.data.shards import Record
 

@@ -10,7 +10,8 @@ from support.tiny_model import random_model, tiny_config, write_tiny_model
 from support.videos import video
 
 from latentvlm.data.loader import Loader
-from latentvlm.data.packing import Batch, Example, Packer, RowLimits, pack
+from latentvlm.data.packed_batch import Batch, Example, pack
+from latentvlm.data.packing import Packer, RowLimits
 from latentvlm.data.processor import Processor
 from latentvlm.data.producer import ShardProducer
 from latentvlm.data.shards import Record

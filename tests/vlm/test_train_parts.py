@@ -7,7 +7,7 @@ from support.training import example
 from torch import nn
 
 from latentvlm.data.char_labels import CHARSET, NUM_CLASSES, SLOTS
-from latentvlm.data.packing import pack
+from latentvlm.data.packed_batch import pack
 from latentvlm.vlm.language_model import LanguageModel
 from latentvlm.vlm.model import VisionLanguageModel
 from latentvlm.vlm.presets import tiny

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...data.packing import IGNORE, Batch
+from ...data.model_inputs import IGNORED_LABEL
+from ...data.packed_batch import Batch
 
 
 def labelled(batch: Batch) -> Tensor:
     """Places of a row where there is something to be learnt."""
-    return (batch.labels != IGNORE).nonzero().squeeze(1)
+    return (batch.labels != IGNORED_LABEL).nonzero().squeeze(1)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from ...data.packing import Batch
+from ...data.packed_batch import Batch
 from ..model import VisionLanguageModel
 from .answer_scores import AnswerScores, labelled
 from .distill_settings import Distillation

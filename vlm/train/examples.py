@@ -12,7 +12,7 @@ import torch
 from ...data.char_labels import SLOTS, char_targets
 from ...data.image_transform import ImageTransform
 from ...data.model_inputs import ModelInputs
-from ...data.packing import Example
+from ...data.packed_batch import Example
 from ...data.processor import Processor
 from ...data.shards import Record
 

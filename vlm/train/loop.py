@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from ...data.loader import Loader
-from ...data.packing import Batch
+from ...data.packed_batch import Batch
 from ...data.parallel_loader import ParallelLoader
 from ...errors import LatentVLMError
 from ..model import VisionLanguageModel

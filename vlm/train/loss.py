@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...data.packing import IGNORE, Batch
+from ...data.model_inputs import IGNORED_LABEL
+from ...data.packed_batch import Batch
 from ..language_model import LanguageModel
 from ..layers.moe import MoEMixer
 
@@ -39,7 +40,7 @@ def next_token_loss(
     Returns:
         The loss, and the log-normalisers `(labelled,)`.
     """
-    places = (labels != IGNORE).nonzero().squeeze(1)
+    places = (labels != IGNORED_LABEL).nonzero().squeeze(1)
     logits = language_model.logits(hidden[places])
     losses = F.cross_entropy(logits, labels[places], reduction="none")
     weights = answer_lengths(places).to(losses.dtype) ** -short_answers

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...data.packing import Batch
+from ...data.packed_batch import Batch
 
 _SHOWN = (
     "loss", "kl", "agreement", "next", "mtp", "char", "docs_per_s", "patches_per_s", "tokens_per_s",

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ...data.packing import Batch, Example, Packer, RowLimits
+from ...data.packed_batch import Batch, Example
+from ...data.packing import Packer, RowLimits
 from ...token_reduction.evs import EVSRates
 from ..model import VisionLanguageModel
 from ..pruning import kept_tokens, row_mask, video_masks

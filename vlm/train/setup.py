@@ -10,7 +10,7 @@ import torch
 
 from ...data.image_transform import ImageConfig, ImageTransform
 from ...data.loader import Loader
-from ...data.packing import Batch, Example
+from ...data.packed_batch import Batch, Example
 from ...data.parallel_loader import ParallelLoader
 from ...data.processor import Processor
 from ...data.processor_files import write_processor_files

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ...data.packing import Batch
+from ...data.packed_batch import Batch
 from ..model import VisionLanguageModel
 from .answer_scores import AnswerScores, labelled
 from .balance import balance_loss, routed_tokens
