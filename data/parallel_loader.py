@@ -11,13 +11,14 @@ import contextlib
 import signal
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from ..errors import DataError
+from ..errors import DataError, LatentVLMError
 from .loader import Loader
 from .packed_batch import Batch
 
@@ -34,8 +35,6 @@ class ParallelLoader:
         ahead: rows each process makes ready.
     """
 
-    num_skipped = 0  # counted in the processes; see their states
-
     def __init__(self, make_loader: MakeLoader, *, processes: int, ahead: int = 2):
         self.processes = processes
         with _without_advice():
@@ -47,7 +46,8 @@ class ParallelLoader:
                 multiprocessing_context="spawn",
                 worker_init_fn=_stay_quiet,
             )
-        self._rows: Iterator[Batch] | None = None
+        self._rows: Iterator[_Made] | None = None
+        self._skipped: dict[int, int] = {}
 
     def __iter__(self) -> ParallelLoader:
         return self
@@ -56,7 +56,17 @@ class ParallelLoader:
         if self._rows is None:
             with _without_advice():
                 self._rows = iter(self._loader)
-        return next(self._rows)
+        made = next(self._rows)
+        if made.error is not None:
+            raise made.error
+        assert made.row is not None
+        self._skipped[made.process] = made.skipped
+        return made.row
+
+    @property
+    def num_skipped(self) -> int:
+        """Records left out so far, of the processes that rows came from."""
+        return sum(self._skipped.values())
 
     def state_dict(self) -> dict[str, Any]:
         """The positions of all processes, as plain lists and numbers."""
@@ -81,23 +91,39 @@ class ParallelLoader:
         self._rows = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """What a process sends: a row, or the error that ended it, which torch would bury in text."""
+
+    process: int
+    row: Batch | None = None
+    skipped: int = 0
+    error: LatentVLMError | None = None
+
+
 class _Rows(IterableDataset):
     def __init__(self, make_loader: MakeLoader):
         self.make_loader = make_loader
         self._loader: Loader | None = None
         self._state: dict[str, Any] | None = None
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[_Made]:
         info = get_worker_info()
-        stripe = (info.id, info.num_workers) if info is not None else (0, 1)
-        self._loader = self.make_loader(stripe)
-        if self._state is not None:
-            self._loader.load_state_dict(self._state)
-            self._state = None
-        return self._loader
+        idx, count = (info.id, info.num_workers) if info is not None else (0, 1)
+        try:
+            loader = self.make_loader((idx, count))
+            if self._state is not None:
+                loader.load_state_dict(self._state)
+            self._loader = loader
+            for row in loader:
+                yield _Made(process=idx, row=row, skipped=loader.num_skipped)
+        except LatentVLMError as error:
+            yield _Made(process=idx, error=error)
 
     def state_dict(self) -> dict[str, Any]:
-        return self._loader.state_dict() if self._loader is not None else {}
+        if self._loader is None:  # nothing was asked of it yet
+            return self._state or {}
+        return self._loader.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._state = state or None
