@@ -106,6 +106,7 @@ def test_loaders_in_processes_resume_too(tmp_path):
     assert go(parts).finished
     one, other = last_weights(tmp_path / "whole"), last_weights(tmp_path / "parts")
     assert all(torch.equal(one[key], other[key]) for key in one)
+    assert go(recipe(tmp_path, stage("tower", steps=1), data=data | {"loaders": 1})).finished
 
 
 def test_weights_alone_restart_the_optimizer_gently(tmp_path):

@@ -133,16 +133,19 @@ def make_examples(
 
 
 def make_loader(
-    recipe: Recipe, stage: Stage, config: VisionLanguageConfig, stripe: tuple[int, int] = (0, 1)
+    recipe: Recipe,
+    stage: Stage,
+    config: VisionLanguageConfig,
+    stripe: tuple[int, int] | None = None,
 ) -> Loader:
     """The loader of a stage, or of one of its stripes: those draw their shards themselves."""
     return Loader(
-        stage_source(recipe, stage, alone=stripe[1] == 1),
+        stage_source(recipe, stage, alone=stripe is None),
         make_examples(recipe, stage, config),
         limits=stage.rows,
         evs=stage.evs,
         on_error=recipe.data.on_error,
-        stripe=stripe,
+        stripe=stripe or (0, 1),
     )
 
 
