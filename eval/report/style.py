@@ -85,8 +85,9 @@ SCRIPT = """
 const box = document.querySelector("dialog");
 document.querySelectorAll(".pages .over").forEach(each => each.addEventListener("click", () => {
   box.innerHTML = ""; box.append(each.cloneNode(true)); box.showModal();
-  const img = box.querySelector("img"), w = img.naturalWidth, h = img.naturalHeight;
-  img.style.width = w * Math.min(innerWidth * .94 / w, innerHeight * .9 / h, 3) + "px"; }));
+  const {naturalWidth: w, naturalHeight: h} = each.querySelector("img");
+  const scale = Math.min(innerWidth * .94 / w, innerHeight * .9 / h, 3);
+  box.querySelector("img").style.width = w * scale + "px"; }));
 const heat = document.querySelector("button[data-heat]");
 if (heat) heat.addEventListener("click", () => {
   const off = document.body.classList.toggle("plain"); heat.setAttribute("aria-pressed", !off); });

@@ -217,6 +217,9 @@ def test_where_the_model_looked_lies_on_the_picture(looked: Path) -> None:
         page.get_by_role("button", name="where it looked").click()
         over.click()
         large = page.locator("dialog[open] img")
+        page.wait_for_function(
+            "[...document.querySelectorAll('dialog img')].every(each => each.complete)"
+        )
         assert large.nth(0).bounding_box() == large.nth(1).bounding_box()
         assert large.nth(0).bounding_box()["width"] > below.bounding_box()["width"]
 
@@ -233,11 +236,11 @@ def test_the_report_works_in_a_browser(runs: tuple[Path, Path], tmp_path: Path) 
         page.locator("select").select_option("kind 1")
         assert page.locator(".example:visible").count() == 8
         page.locator(".example:visible img").first.click()
-        assert page.locator("dialog[open] img").is_visible()
+        page.locator("dialog[open] img").wait_for()
         page.locator("dialog").click()
         page.locator("select").select_option("")
         for image in page.locator(".example:visible img").all():
-            assert image.evaluate("each => each.naturalWidth") > 0
+            assert image.evaluate("each => each.decode().then(() => each.naturalWidth)") > 0
         shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
         assert len(np.unique(shot.reshape(-1, 3), axis=0)) > 20
     with opened((runs[0] / "report.html").as_uri(), width=400, scheme="dark") as page:
