@@ -88,6 +88,7 @@ def write(
         drawn = enumerate(islice(plan.records(number), size), start=per_shard * number + 1)
         write_shard(path, _counted(drawn, "documents", documents))
         paths.append(str(path))
+    _warn_of_others(folder, paths)
     if json:
         show_values({"documents": documents, "shards": paths})
     else:
@@ -122,6 +123,7 @@ def pack(
         path = shard_path(folder, len(paths))
         pages += write_shard(path, batch)
         paths.append(str(path))
+    _warn_of_others(folder, paths)
     if json:
         show_values({"pages": pages, "shards": paths})
     else:
@@ -239,6 +241,14 @@ def _paths(shards: list[Path]) -> list[Path]:
             raise DataError(f"folder {shard} holds no .tar shard; correct the path")
         paths += found
     return paths
+
+
+def _warn_of_others(folder: Path, written: list[str]) -> None:
+    """Whoever trains on a folder reads all its shards, those of an earlier call too."""
+    others = sorted({str(path) for path in folder.glob("*.tar")} - set(written))
+    if others:
+        text = f"{folder} also holds {len(others)} older shards, {Path(others[0]).name} first"
+        typer.echo(f"{text}; delete them if they are not meant.", err=True)
 
 
 def _counted(numbered: Iterable[tuple[int, "Record"]], what: str, total: int) -> Iterator["Record"]:

@@ -220,3 +220,6 @@ def test_a_terminal_sees_how_far_pages_and_shards_are(
     assert "documents: 3 of 3" in told("data", "write", shards, "--documents", "3")[1]
     for command in ("inspect", "check"):
         assert told("data", command, shards)[1] == "\rshards: 1 of 1 \n"
+    write = ("data", "write", shards, "--per-shard", "1", "--documents")
+    told(*write, "3")
+    assert "holds 2 older shards, 000001.tar first" in told(*write, "1")[1]
