@@ -37,6 +37,9 @@ STYLE = """
 @media (max-width: 640px) {
   .gradio-container { padding: .5rem !important; }
   .figures > div { flex-basis: 6.5rem; }
+  /* Columns keep a word's width, and the table is pushed sideways. */
+  #extract-table th, #extract-table td { min-width: 7rem; }
+  #extract-table th * { overflow-wrap: normal; word-break: normal; }
 }
 """
 
