@@ -71,7 +71,7 @@ def test_a_weight_that_calibration_does_not_reach(spoilt, tmp_path: Path, recipe
         (
             "layers.2.mixer.up_proj.weight",
             INFINITY,
-            "the input of .*down_proj is",
+            r"the input of .*down_proj\.weight is inf",
         ),
         ("vision_model.radio_model.model.blocks.0.attn.qkv.weight", NAN, "On the calibration data"),
         (
