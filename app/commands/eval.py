@@ -11,7 +11,7 @@ from ..eval_models import make_responder, open_model
 from ..evs_options import EVSOptions
 from ..frame_options import FrameOptions
 from ..options import ModelOptions, expand_options
-from ..progress import answers_progress
+from ..progress import answers_progress, waiting
 from .citations import citations
 from .eval_docs import run_documents
 from .long_inputs import long
@@ -210,7 +210,8 @@ def rescore(
     """
     from ...eval.evaluate import rescore as score_again
 
-    result = score_again(folder, profile)
+    with waiting("scoring the answers"):
+        result = score_again(folder, profile)
     if as_json:
         print(json.dumps(result, ensure_ascii=False))
     else:
@@ -234,8 +235,9 @@ def compare(
     from ...eval.compare import compare as compare_runs
     from ...eval.report.compare_report import signed, verdict, write_comparison
 
-    comparison = compare_runs(first, second, profile)
-    write_comparison(comparison, out)
+    with waiting("comparing the answers"):
+        comparison = compare_runs(first, second, profile)
+        write_comparison(comparison, out)
     result = comparison.result
     if as_json:
         print(json.dumps(result, ensure_ascii=False))
